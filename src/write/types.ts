@@ -24,7 +24,12 @@ export interface StageRequest {
   readonly truncate?: boolean | undefined;
   /** True: even without a write there is something to commit (a new or a truncated file). */
   readonly dirty: boolean;
-  describe(): ObjectDescription;
+  /**
+   * The metadata as it stands now. `streamed: true` (an upload by parts, asked at its begin and again at its completion) leaves the
+   * implicit mtime out: the store's own modification time stands for it, so that a file streamed while it is written needs no metadata
+   * update afterwards. Absent or false (a single put, asked once, right before it) carries the time of the last write.
+   */
+  describe(how?: { readonly streamed: boolean }): ObjectDescription;
 }
 
 /** What a commit left at the store. `key` differs from the staged key after a conflict that was answered by a copy. */
