@@ -1,0 +1,19 @@
+// The tools and the soak over a mount of a real S3 server; run.sh names the server by its environment.
+
+import { randomBytes } from "node:crypto";
+import { describe, it } from "vitest";
+import { onMount, toolsSuite } from "../mount/tools.js";
+import { soakSuite } from "../mount/soak.js";
+
+const server = process.env["OBJMOUNT_TEST_SERVER"];
+
+if (server === undefined) {
+  describe("mounts over a real server", () => { it.skip("no server is named: run npm run test:servers", () => undefined); });
+} else {
+  const bucket = (label: string): string => `${label}-${randomBytes(6).toString("hex")}`;
+  const request = (container: string) => ({ url: `s3://${container}`, args: ["--create-container", "--path-style"] });
+  const tools = bucket("tools");
+  const soak = bucket("soak");
+  toolsSuite(onMount(server, () => request(tools)));
+  soakSuite(server, () => request(soak));
+}
