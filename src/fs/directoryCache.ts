@@ -1,0 +1,103 @@
+// What is known of one directory's names, and since when. It answers lookups without asking the store.
+
+import type { ObjectInfo } from "../store/objectStore.js";
+
+/** When a group of facts was learnt (monotonic milliseconds) and how long they hold. A listing moves `at` on until it has ended. */
+export interface Batch { at: number; readonly ttl: number }
+
+/**
+ * Both facts of one component, always known together. `directory`: there are keys below `component/`. `object`: the object
+ * `component` itself. Neither: there is no such name.
+ */
+export interface Known {
+  readonly directory: boolean;
+  readonly object: ObjectInfo | undefined;
+  /** The directory's marker `component/`; null: it has none; undefined: not known. */
+  readonly marker?: ObjectInfo | null | undefined;
+  /** Other objects that say that it is a directory (`d_$folder$`, an empty `d` of a directory's type). */
+  readonly legacy?: readonly string[] | undefined;
+  readonly batch: Batch;
+}
+
+/** Whether the objects of a directory carry attributes in metadata, as a sample says. */
+export type Sample = "unknown" | "carried" | "none";
+
+export class DirectoryCache {
+  /** By component. Records whose batch has run out are ignored and dropped when met. */
+  readonly entries = new Map<string, Known>();
+  /** Set: every name there is stands in `entries`, as of that batch. */
+  complete: Batch | undefined;
+  /** Raised by every change this mount makes to a name of the directory. */
+  epoch = 0;
+  /** The epoch of the last own change of a component; kept only while an answer of the store is awaited (`pending` > 0). */
+  readonly changes = new Map<string, number>();
+  pending = 0;
+  sample: Sample = "unknown";
+  sampledAt = -Infinity;
+
+  /** Before an await that will fill the cache. Every `begin` is followed by one `end`. */
+  begin(): number {
+    this.pending += 1;
+    return this.epoch;
+  }
+
+  end(): void {
+    this.pending -= 1;
+    if (this.pending === 0) this.changes.clear();
+  }
+
+  /** Whether this mount changed the name after `epoch`: an answer asked for then says nothing about it. */
+  changedSince(component: string, epoch: number): boolean {
+    return (this.changes.get(component) ?? 0) > epoch;
+  }
+
+  /** An own change: what the name is from now on. */
+  change(component: string, known: Known): void {
+    this.epoch += 1;
+    if (this.pending > 0) this.changes.set(component, this.epoch);
+    this.#put(component, known);
+  }
+
+  /** An answer of the store. Ignored when the name was changed here after `epoch`. */
+  learn(component: string, known: Known, epoch: number): boolean {
+    if (this.changedSince(component, epoch)) return false;
+    this.#put(component, known);
+    return true;
+  }
+
+  #put(component: string, known: Known): void {
+    // Of a complete directory absence needs no record of its own.
+    if (!known.directory && known.object === undefined && this.complete !== undefined) this.entries.delete(component);
+    else this.entries.set(component, known);
+  }
+
+  /** What is known and still holds at `now`; a complete directory knows of every name. */
+  get(component: string, now: number): Known | undefined {
+    const complete = this.complete !== undefined && holds(this.complete, now);
+    const known = this.entries.get(component);
+    if (known !== undefined && (complete || holds(known.batch, now))) return known;
+    if (known !== undefined) this.entries.delete(component);
+    if (this.complete === undefined) return undefined;
+    if (complete) return { directory: false, object: undefined, batch: this.complete };
+    this.complete = undefined;
+    return undefined;
+  }
+
+  isComplete(now: number): boolean {
+    return this.complete !== undefined && holds(this.complete, now);
+  }
+
+  forget(component: string): void {
+    this.entries.delete(component);
+    this.complete = undefined;
+  }
+
+  clear(): void {
+    this.entries.clear();
+    this.complete = undefined;
+  }
+}
+
+export function holds(batch: Batch, now: number): boolean {
+  return now - batch.at <= batch.ttl;
+}
