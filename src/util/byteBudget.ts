@@ -4,8 +4,11 @@
 
 /** Bytes held. `release` is idempotent. */
 export interface Lease {
+  /** What is still held by this lease. */
   readonly bytes: number;
   release(): void;
+  /** Moves `bytes` of it into a lease of their own, so that a range that arrived as several blocks is given back block by block. */
+  split(bytes: number): Lease;
 }
 
 /** Asked to free about `wanted` bytes now, synchronously, by releasing leases; answers how many it released. */
@@ -79,14 +82,23 @@ export class ByteBudget {
   #lease(bytes: number): Lease {
     this.#used += bytes;
     if (this.#used > this.#peak) this.#peak = this.#used;
-    let held = true;
+    return this.#held(bytes);
+  }
+
+  #held(bytes: number): Lease {
+    let left = bytes;
     return {
-      bytes,
+      get bytes() { return left; },
       release: () => {
-        if (!held) return;
-        held = false;
-        this.#used -= bytes;
+        if (left === 0) return;
+        this.#used -= left;
+        left = 0;
         this.#grant();
+      },
+      split: (part) => {
+        if (part > left) throw new RangeError(`a lease of ${left} bytes cannot give ${part}`);
+        left -= part;
+        return this.#held(part);
       },
     };
   }
