@@ -48,17 +48,18 @@ export function toConfig(values: ReadonlyMap<string, OptionValue>): MountConfig 
 export async function resolveOptions(sources: Sources, backends: Readonly<Record<string, readonly OptionRow[]>>): Promise<Resolved> {
   const scheme = sources.url === undefined ? undefined : /^([a-z][a-z0-9+.-]*):/i.exec(sources.url)?.[1]?.toLowerCase();
   const backendRows = scheme === undefined ? uniqueRows(Object.values(backends).flat()) : backends[scheme] ?? [];
-  const allRows = uniqueRows([...CORE_ROWS, ...backendRows, ...Object.values(backends).flat()]);
+  const rows = [...CORE_ROWS, ...backendRows];
+  const allRows = uniqueRows([...rows, ...Object.values(backends).flat()]);
 
   const flags = fromFlags(sources.flags, allRows);
   const { settings: mounted, flags: mountFlags } = fromMountOptions(sources.mountOptions, allRows);
-  refuseForeign([...flags, ...mounted], [...CORE_ROWS, ...backendRows], backends, scheme);
+  refuseForeign([...flags, ...mounted], rows, backends, scheme);
 
   // Where further sources lie is itself an option, which the file alone cannot give.
-  const early = overlay([...fromEnvironment(sources.environment, allRows), ...mounted, ...flags]);
+  const early = overlay([...fromEnvironment(sources.environment, rows, allRows), ...mounted, ...flags]);
   const envFile = early.get("env-file");
   const environment = envFile === undefined ? sources.environment : await withEnvFile(sources.environment, String(envFile));
-  const fromVariables = fromEnvironment(environment, allRows);
+  const fromVariables = fromEnvironment(environment, rows, allRows);
   const configFile = overlay([...fromVariables, ...mounted, ...flags]).get("config");
   const fromFile = await fromFiles(configFile === undefined ? undefined : String(configFile), sources.url, allRows, environment);
 

@@ -54,12 +54,15 @@ export function fromMountOptions(lists: readonly string[], rows: readonly Option
   return { settings, flags };
 }
 
-/** A misspelt OBJMOUNT_ variable is refused: silence would hide a wrong setting. */
-export function fromEnvironment(environment: NodeJS.ProcessEnv, rows: readonly OptionRow[]): Setting[] {
-  const known = new Map(rows.map((row) => [environmentName(row), row]));
+/**
+ * A misspelt OBJMOUNT_ variable is refused: silence would hide a wrong setting.
+ * @param rows what this mount takes @param allRows what any mount takes: their variables are known, and passed over
+ */
+export function fromEnvironment(environment: NodeJS.ProcessEnv, rows: readonly OptionRow[], allRows: readonly OptionRow[] = rows): Setting[] {
+  const known = new Set(allRows.flatMap((row) => [environmentName(row), ...(row.env ?? [])]).filter((name) => name.startsWith(PREFIX)));
   for (const name of Object.keys(environment)) {
     if (name.startsWith(PREFIX) && !known.has(name) && !RESERVED.has(name)) {
-      throw new ConfigError(`The environment variable ${name} is not known.${didYouMean(name, known.keys())}`);
+      throw new ConfigError(`The environment variable ${name} is not known.${didYouMean(name, known)}`);
     }
   }
   const settings: Setting[] = [];

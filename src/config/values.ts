@@ -38,6 +38,7 @@ function withUnit(text: string, units: Readonly<Record<string, number>>): number
 }
 
 export function formatBytes(bytes: number): string {
+  if (bytes === 0) return "0";
   for (const [unit, factor] of [["TiB", 2 ** 40], ["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]] as const) {
     if (bytes >= factor && (bytes * 10) % factor === 0) return `${bytes / factor}${unit}`;
   }
@@ -45,6 +46,7 @@ export function formatBytes(bytes: number): string {
 }
 
 export function formatDuration(milliseconds: number): string {
+  if (milliseconds === 0) return "0s";
   for (const [unit, factor] of [["h", 3_600_000], ["min", 60_000], ["s", 1000]] as const) {
     if (milliseconds >= factor && milliseconds % factor === 0) return `${milliseconds / factor}${unit}`;
   }

@@ -1,0 +1,45 @@
+// Why a mount could not be made or ended, in words for people and one word for the exit code.
+
+import { isStoreError, type StoreErrorKind } from "../store/errors.js";
+
+export type FailureKind =
+  | "usage" | "url"
+  | "no-device" | "no-fusermount" | "no-driver" | "mount-refused"
+  | "store-unreachable" | "store-denied" | "no-container" | "store-failed"
+  | "mountpoint-missing" | "mountpoint-not-directory" | "mountpoint-not-empty" | "already-mounted" | "mountpoint-dead" | "mountpoint-access"
+  | "unsaved" | "busy" | "not-mounted" | "daemon-silent" | "not-permitted"
+  | "timeout" | "state-directory" | "doctor" | "unexpected";
+
+/** `message`: what was wrong and what to do, one or two sentences, no secret. */
+export class MountFailure extends Error {
+  override readonly name = "MountFailure";
+  readonly kind: FailureKind;
+
+  constructor(kind: FailureKind, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.kind = kind;
+  }
+}
+
+const OF_STORE: Partial<Record<StoreErrorKind, FailureKind>> = {
+  unavailable: "store-unreachable", throttled: "store-unreachable", denied: "store-denied", "no-container": "no-container",
+  invalid: "url", aborted: "timeout",
+};
+
+/** What was thrown, as a MountFailure; `what` says what was being done: "opening s3://photos". */
+export function toFailure(error: unknown, what: string): MountFailure {
+  if (error instanceof MountFailure) return error;
+  if (isStoreError(error)) {
+    const kind = OF_STORE[error.kind] ?? "store-failed";
+    const advice = kind === "no-container" ? " Create it, pass --create-container, or correct the name."
+      : kind === "store-denied" ? " Run \"objmount doctor\" with this URL to see where credentials were looked for."
+      : kind === "store-unreachable" ? " Check the endpoint and the network." : "";
+    return new MountFailure(kind, `${sentence(error.message)}${advice}`, error);
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new MountFailure("unexpected", sentence(`${what} failed: ${message}`), error);
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
