@@ -68,7 +68,9 @@ export interface ListPage {
 
 /**
  * What is sent. May be opened more than once (a retry, or a checksum before the request); each time it yields
- * exactly `length` bytes, the same ones. The Buffers belong to the body: the store must not modify or keep them.
+ * exactly `length` bytes, the same ones; another length is `invalid`. The Buffers belong to the body: the store must not modify or
+ * keep them. A StoreError thrown by the body leaves the call as it is; anything else becomes `unexpected` with it as the cause.
+ * `store/body.ts` has the usual bodies, and `readBody` by which a backend keeps all of this.
  */
 export interface Body {
   readonly length: number;
@@ -90,7 +92,7 @@ export interface ObjectStream extends AsyncIterable<Buffer> {
   cancel(): void;
 }
 
-/** Conditions on the target of a write. At most one of the two. `precondition` when they do not hold. */
+/** Conditions on the target of a write. At most one of the two, else `invalid`. `precondition` when they do not hold; a missing target fails `ifMatch` that way too. */
 export interface WriteConditions {
   /** The target's current etag must be this. */
   readonly ifMatch?: string | undefined;
@@ -119,13 +121,16 @@ export interface CopyOptions extends CallOptions, WriteConditions {
   readonly fromContainer?: string | undefined;
   /** The source must still be this version. */
   readonly sourceIfMatch?: string | undefined;
-  /** Given: replaces the metadata of the copy. Absent: the source's metadata and content type come along. */
+  /**
+   * Given: replaces the metadata of the copy; its content type is then `contentType`, or, without one, the source's or the
+   * service's default. Absent: the source's metadata and content type come along.
+   */
   readonly metadata?: Metadata | undefined;
   readonly contentType?: string | undefined;
 }
 
 export interface DeleteOptions extends CallOptions {
-  /** Only this version (where `conditionalDelete`). */
+  /** Only this version (where `conditionalDelete`); else `precondition`. */
   readonly ifMatch?: string | undefined;
 }
 
