@@ -5,6 +5,7 @@ import { toFailure } from "../mount/failure.js";
 import { parseCommandLine, type CommandName, type Invocation } from "./arguments.js";
 import { isBackgroundChild, report } from "./background.js";
 import { exitCode, type ExitName } from "./exitCodes.js";
+import { cleanEnvironment, translateHelperCall } from "./mountHelper.js";
 import { say } from "./output.js";
 
 /** Commands are loaded when they are run: `objmount status` must not wait for a backend's packages. */
@@ -17,10 +18,18 @@ const RUN: Readonly<Record<CommandName, (invocation: Invocation) => Promise<Exit
   demo: async (invocation) => (await import("./demoCommand.js")).demoCommand(invocation),
 };
 
+/** What bin/mount.objmount calls us with, in our own words; undefined when only the form was to be checked. */
+function helperArguments(args: readonly string[]): readonly string[] | undefined {
+  cleanEnvironment(process.env);
+  const call = translateHelperCall(args);
+  return call.fake ? undefined : call.args;
+}
+
 /** @param args without the names of node and the script. @returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
-    const invocation = await parseCommandLine(args);
+    const own = args[0] === "mount-helper" ? helperArguments(args.slice(1)) : args;
+    const invocation = own === undefined ? undefined : await parseCommandLine(own);
     return invocation === undefined ? exitCode("ok") : exitCode(await RUN[invocation.command](invocation));
   } catch (error) {
     const { kind, message } = error instanceof ConfigError ? { kind: "usage", message: error.message } as const : toFailure(error, "The command");

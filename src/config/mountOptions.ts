@@ -27,26 +27,26 @@ export function splitMountOptions(text: string): MountOption[] {
 const FLAG_WORDS: Readonly<Record<string, readonly [flag: string, set: boolean]>> = {
   nosuid: ["nosuid", true], suid: ["nosuid", false], nodev: ["nodev", true], dev: ["nodev", false],
   noexec: ["noexec", true], exec: ["noexec", false], noatime: ["noatime", true], atime: ["noatime", false],
-  relatime: ["relatime", true], norelatime: ["relatime", false], strictatime: ["strictatime", true], nodiratime: ["nodiratime", true],
-  diratime: ["nodiratime", false], sync: ["sync", true], async: ["sync", false], dirsync: ["dirsync", true],
 };
 
+/** For mount(8) and systemd, or without a meaning for a mount whose writes are saved at close and whose reads leave no trace. */
 const FOR_OTHERS = new Set(["defaults", "auto", "noauto", "fail", "nofail", "_netdev", "netdev", "owner", "noowner", "group", "nogroup",
-  "nousers", "nouser", "comment", "helper", "uhelper", "loud", "silent", "rbind", "X-mount.mkdir"]);
+  "nousers", "nouser", "comment", "helper", "uhelper", "loud", "silent", "relatime", "norelatime", "strictatime", "nostrictatime",
+  "diratime", "nodiratime", "lazytime", "nolazytime", "sync", "async", "dirsync"]);
 /** `user` and `users` imply these for mount(8). */
 const USER_WORDS = new Set(["user", "users"]);
 
 export interface SplitOptions {
   /** Ours: names as written in the tables. A bare word has the value "true". */
   readonly own: readonly { readonly name: string; readonly value: string }[];
-  /** Mount flags in force, "nosuid" and "nodev" unless taken back. */
+  /** Mount flags in force: "nosuid", "nodev" and "noatime" unless taken back; "noexec" when asked for. */
   readonly flags: readonly string[];
 }
 
 /** Sorts the words of one or more lists; later words win. */
 export function sortMountOptions(lists: readonly string[]): SplitOptions {
   const own: { name: string; value: string }[] = [];
-  const flags = new Set(["nosuid", "nodev"]);
+  const flags = new Set(["nosuid", "nodev", "noatime"]);
   for (const { name, value } of lists.flatMap(splitMountOptions)) {
     const flag = FLAG_WORDS[name];
     if (flag !== undefined && value === undefined) {

@@ -43,6 +43,7 @@ export function reject(config: MountConfig, facts: Facts): string[] {
   for (const [name, value] of [["read-concurrency", config.readConcurrency], ["upload-concurrency", config.uploadConcurrency], ["max-requests", config.maxRequests]] as const) {
     if (value < 1) bad.push(`--${name} is ${value}, and must be at least 1.`);
   }
+  if (!config.foreground && /^\/(?:dev|proc\/self)\/fd\/\d+$/.test(facts.mountpoint)) bad.push("A mount handed in as a descriptor is served in the foreground: add --foreground.");
   if (config.mountTimeout === 0) bad.push("--mount-timeout is 0, and must be longer.");
   if (config.readOnly && config.createContainer) bad.push("--read-only and --create-container contradict each other: leave one away.");
   if (config.allowOther && facts.uid !== 0 && !facts.userAllowOther) {

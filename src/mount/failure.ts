@@ -1,5 +1,6 @@
 // Why a mount could not be made or ended, in words for people and one word for the exit code.
 
+import { MountError, type MountErrorCode } from "../fuse/types.js";
 import { isStoreError, type StoreErrorKind } from "../store/errors.js";
 
 export type FailureKind =
@@ -26,6 +27,12 @@ const OF_STORE: Partial<Record<StoreErrorKind, FailureKind>> = {
   invalid: "url", aborted: "timeout",
 };
 
+const OF_MOUNT: Readonly<Record<MountErrorCode, FailureKind>> = {
+  "no-device": "no-device", "no-driver": "no-driver", "no-fusermount": "no-fusermount", denied: "mount-refused", "allow-other": "usage",
+  mountpoint: "mountpoint-access", busy: "already-mounted", dead: "mountpoint-dead", "not-mounted": "not-mounted",
+  "kernel-too-old": "no-driver", failed: "mount-refused",
+};
+
 /** What was thrown, as a MountFailure; `what` says what was being done: "opening s3://photos". */
 export function toFailure(error: unknown, what: string): MountFailure {
   if (error instanceof MountFailure) return error;
@@ -36,10 +43,12 @@ export function toFailure(error: unknown, what: string): MountFailure {
       : kind === "store-unreachable" ? " Check the endpoint and the network." : "";
     return new MountFailure(kind, `${sentence(error.message)}${advice}`, error);
   }
+  if (error instanceof MountError) return new MountFailure(OF_MOUNT[error.code], sentence(error.message), error);
   const message = error instanceof Error ? error.message : String(error);
   return new MountFailure("unexpected", sentence(`${what} failed: ${message}`), error);
 }
 
 function sentence(text: string): string {
-  return /[.!?]$/.test(text) ? text : `${text}.`;
+  const closed = /[.!?]$/.test(text) ? text : `${text}.`;
+  return closed.charAt(0).toUpperCase() + closed.slice(1);
 }

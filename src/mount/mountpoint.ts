@@ -5,15 +5,28 @@ import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { access, readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { findMount as mountAt, type MountLine } from "../fuse/mountinfo.js";
+import { SUBTYPE } from "../fuse/mountOptions.js";
 import { MountFailure } from "./failure.js";
-import { isObjmount, mountAt } from "./mountinfo.js";
 
 const ANSWER_MS = 5000;
+
+export { mountAt };
+
+/** The type of our mounts: `fuse` with our subtype, whichever front end made them. */
+export function isObjmount(entry: MountLine): boolean {
+  return entry.type === `fuse.${SUBTYPE}`;
+}
+
+/** A descriptor that somebody else has mounted, handed in instead of a directory. */
+export function isDescriptor(mountpoint: string): boolean {
+  return /^\/(?:dev|proc\/self)\/fd\/\d+$/.test(mountpoint);
+}
 
 /** Absolute, with symbolic links of the parents resolved; the directory itself is not touched: it may be a hanging mount. */
 export async function resolveMountpoint(path: string): Promise<string> {
   const absolute = resolve(path);
-  if (absolute === "/") return absolute;
+  if (absolute === "/" || isDescriptor(absolute)) return absolute;
   const named = join(await realpath(dirname(absolute)).catch(() => dirname(absolute)), basename(absolute));
   if (await mountAt(named) !== undefined) return named;
   return await within(realpath(named), named).catch(() => named);
@@ -51,6 +64,7 @@ export async function detachMount(mountpoint: string): Promise<string> {
  */
 export async function prepareMountpoint(mountpoint: string): Promise<string[]> {
   const notes: string[] = [];
+  if (isDescriptor(mountpoint)) return notes;
   const mounted = await mountAt(mountpoint);
   if (mounted !== undefined && mounted.type.startsWith("fuse")) {
     const state = await probeMount(mountpoint);

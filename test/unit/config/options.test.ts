@@ -58,10 +58,11 @@ describe("-o", () => {
     expect([...flags].sort()).toEqual(["noatime", "nodev", "noexec", "nosuid"]);
   });
 
-  it("keeps nosuid and nodev until they are taken back", () => {
-    expect(sortMountOptions([]).flags).toEqual(["nosuid", "nodev"]);
-    expect(sortMountOptions(["suid", "dev"]).flags).toEqual([]);
-    expect([...sortMountOptions(["user"]).flags].sort()).toEqual(["nodev", "noexec", "nosuid"]);
+  it("keeps nosuid, nodev and noatime until they are taken back", () => {
+    expect(sortMountOptions([]).flags).toEqual(["nosuid", "nodev", "noatime"]);
+    expect(sortMountOptions(["suid", "dev,atime"]).flags).toEqual([]);
+    expect([...sortMountOptions(["user,exec"]).flags].sort()).toEqual(["noatime", "nodev", "nosuid"]);
+    expect([...sortMountOptions(["user"]).flags].sort()).toEqual(["noatime", "nodev", "noexec", "nosuid"]);
   });
 
   it("refuses a word it does not know with the nearest name", async () => {
