@@ -9,7 +9,7 @@ export interface StoreUrl {
   readonly scheme: string;
   /** Absent: the whole account, every container a top-level directory. */
   readonly container?: string | undefined;
-  /** Key prefix inside the container, "" for all of it. Ends in "/" unless empty; never starts with one. */
+  /** Key prefix inside the container, "" for all of it. Ends in "/" unless empty. */
   readonly prefix: string;
   /** What the URL says about the place of the service: the store's absolute directory for `file`; absent where options name it. */
   readonly location?: string | undefined;
