@@ -17,6 +17,8 @@ export interface Known {
   /** Other objects that say that it is a directory (`d_$folder$`, an empty `d` of a directory's type). */
   readonly legacy?: readonly string[] | undefined;
   readonly batch: Batch;
+  /** When the store was asked, where that differs from `batch.at`. */
+  readonly asked?: number | undefined;
 }
 
 /** Whether the objects of a directory carry attributes in metadata, as a sample says. */
@@ -32,6 +34,8 @@ export class DirectoryCache {
   /** The epoch of the last own change of a component; kept only while an answer of the store is awaited (`pending` > 0). */
   readonly changes = new Map<string, number>();
   pending = 0;
+  /** Raised when names are thrown out: a listing that was being collected is then no longer whole. */
+  losses = 0;
   sample: Sample = "unknown";
   sampledAt = -Infinity;
 
@@ -87,12 +91,23 @@ export class DirectoryCache {
     return this.complete !== undefined && holds(this.complete, now);
   }
 
+  /** A whole listing has ended: what it did not show, and this mount did not change since, is not there. */
+  finish(batch: Batch, epoch: number): void {
+    for (const [component, known] of this.entries) {
+      if (known.batch !== batch && !this.changedSince(component, epoch)) this.entries.delete(component);
+    }
+    this.complete = batch;
+  }
+
   forget(component: string): void {
+    this.epoch += 1;
+    if (this.pending > 0) this.changes.set(component, this.epoch);
     this.entries.delete(component);
     this.complete = undefined;
   }
 
   clear(): void {
+    this.losses += 1;
     this.entries.clear();
     this.complete = undefined;
   }

@@ -36,8 +36,6 @@ export interface DirectoryInode extends InodeBase {
   /** `prefix` itself; null: there is none; undefined: not known. */
   marker: ObjectInfo | null | undefined;
   markerAt: number;
-  /** Made or emptied by this mount: it is there although the store may hold no key of it, until rmdir. */
-  kept: boolean;
   /** Time of the last own change of its names, not kept at the store. */
   changed: Timespec | undefined;
   /** Attributes of a directory that has no key to keep them (the root). */
@@ -56,6 +54,9 @@ export interface Draft {
   written: Timespec | undefined;
   /** The object the unchanged bytes come from; a rename changes where it is. */
   readonly source: { version: ObjectVersion | undefined };
+  /** Operations on `file` under way; it is closed when there are none. */
+  active: number;
+  idle: (() => void) | undefined;
 }
 
 export interface FileInode extends InodeBase {
@@ -69,6 +70,8 @@ export interface FileInode extends InodeBase {
   staging: Promise<Draft> | undefined;
   /** Open handles that may write. */
   writers: number;
+  /** How often somebody else's version was met: a handle of another count is at a version that is gone (ESTALE). */
+  foreign: number;
   /** Etag at the last open: the same one keeps the kernel's pages. */
   openedEtag: string | undefined;
   /** Waiting changes of metadata: whoever gets the lock first writes them all. */
@@ -88,7 +91,7 @@ export type Inode = DirectoryInode | FileInode;
 export function newDirectory(ino: Ino, parent: DirectoryInode | undefined, component: string): DirectoryInode {
   return {
     ino, kind: "directory", lookups: 0, handles: 0, pins: 0, parent, component, gone: false, stale: false,
-    children: new Map(), cache: new DirectoryCache(), marker: undefined, markerAt: -Infinity, kept: false, changed: undefined, local: undefined,
+    children: new Map(), cache: new DirectoryCache(), marker: undefined, markerAt: -Infinity, changed: undefined, local: undefined,
     tree: new Lock(), names: new Lock(),
   };
 }
@@ -96,7 +99,7 @@ export function newDirectory(ino: Ino, parent: DirectoryInode | undefined, compo
 export function newFile(ino: Ino, parent: DirectoryInode, component: string): FileInode {
   return {
     ino, kind: "file", lookups: 0, handles: 0, pins: 0, parent, component, gone: false, stale: false,
-    info: undefined, infoAt: -Infinity, draft: undefined, staging: undefined, writers: 0, openedEtag: undefined, changes: [], object: new Lock(),
+    info: undefined, infoAt: -Infinity, draft: undefined, staging: undefined, writers: 0, foreign: 0, openedEtag: undefined, changes: [], object: new Lock(),
   };
 }
 

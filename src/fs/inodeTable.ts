@@ -122,7 +122,7 @@ export class InodeTable {
   #wanted(inode: Inode): boolean {
     if (!this.#byIno.has(inode.ino)) return true;
     if (inode.lookups > 0 || inode.handles > 0 || inode.pins > 0) return true;
-    if (inode.kind === "directory") return inode.children.size > 0 || (inode.kept && !inode.gone) || !inode.tree.idle || !inode.names.idle;
+    if (inode.kind === "directory") return inode.children.size > 0 || !inode.tree.idle || !inode.names.idle;
     return inode.draft !== undefined || inode.staging !== undefined || !inode.object.idle;
   }
 

@@ -57,7 +57,8 @@ export function objectName(component: string, shadowed: boolean): string {
 }
 
 function show(component: string, shadowed: boolean): string {
-  const pieces = escape(component);
+  // A suffix must not run into an introducer that stands for itself.
+  const pieces = escape(component, shadowed);
   const name = pieces === undefined ? component : pieces.join("");
   const suffix = shadowed ? "%^f" : "";
   if (nameBytes(name) + suffix.length <= MAX_NAME_BYTES) return name + suffix;
@@ -73,11 +74,11 @@ function show(component: string, shadowed: boolean): string {
 }
 
 /** The pieces of an escaped name, or undefined when the component stands for itself. */
-function escape(component: string): string[] | undefined {
+function escape(component: string, all: boolean): string[] | undefined {
   if (component === "") return ["%^e"];
   if (component === ".") return ["%^."];
   if (component === "..") return ["%^.."];
-  if (!TOKEN.test(component) && !component.includes("\0")) return undefined;
+  if (!TOKEN.test(component) && !component.includes("\0") && !(all && component.includes("%^"))) return undefined;
   const raw = canonicalRaw(component);
   const pieces: string[] = [];
   for (let i = 0; i < component.length;) {

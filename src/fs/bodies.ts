@@ -1,0 +1,11 @@
+import type { Body, ObjectStream } from "../store/objectStore.js";
+
+export function bufferBody(bytes: Buffer): Body {
+  return { length: bytes.length, open: () => (bytes.length === 0 ? [] : [bytes]) };
+}
+
+export async function collect(stream: ObjectStream): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of stream) pieces.push(piece);
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,243 @@
+// Between an inode and its staged file: when it is staged, committed, orphaned and let go.
+
+import type { ReadHandle } from "../read/types.js";
+import { isStoreError } from "../store/errors.js";
+import type { ObjectInfo } from "../store/objectStore.js";
+import type { BaseVersion, Committed, ObjectDescription } from "../write/types.js";
+import type { AttributeView } from "./attributes.js";
+import type { Core } from "./core.js";
+import { FsError } from "./errors.js";
+import { copyMetadata, prefixOf, type Draft, type FileInode } from "./inode.js";
+import { formatTime } from "./metadata.js";
+import type { MetadataWriter } from "./metadataWriter.js";
+
+const COPY_STEP = 1024 * 1024;
+
+export interface NewDraft {
+  readonly key: string;
+  readonly metadata: Record<string, string>;
+  readonly contentType: string | undefined;
+  /** The object that is changed; undefined: there is none yet. */
+  readonly base: ObjectInfo | undefined;
+  readonly truncate: boolean;
+  readonly dirty: boolean;
+}
+
+export class Staging {
+  readonly #core: Core;
+  readonly #view: AttributeView;
+  readonly #writer: MetadataWriter;
+
+  constructor(core: Core, view: AttributeView, writer: MetadataWriter) {
+    this.#core = core;
+    this.#view = view;
+    this.#writer = writer;
+  }
+
+  /** The inode's staged file; without one, the object is staged as it was last seen. `foreign`: the version the caller's handle is at. */
+  async stage(inode: FileInode, truncate: boolean, foreign: number): Promise<Draft> {
+    for (;;) {
+      if (inode.draft !== undefined) return inode.draft;
+      if (inode.staging !== undefined) await inode.staging;
+      else if (inode.info !== undefined && inode.info.metadata === undefined && !inode.gone) await this.#view.refresh(inode, Infinity, true);
+      else {
+        const draft = await this.#core.locked({ objects: [inode] }, async () => {
+          if (inode.draft !== undefined || inode.staging !== undefined) return undefined;
+          if (inode.foreign !== foreign || inode.stale) throw new FsError("ESTALE", "the object was replaced since it was opened", { ino: inode.ino });
+          const { info } = inode;
+          if (info === undefined) throw new FsError("ESTALE", "the object is not there any more", { ino: inode.ino });
+          if (info.metadata === undefined && !inode.gone) return undefined;
+          const key = inode.gone ? info.key : this.#core.keyOf(inode);
+          return this.open(inode, { key, metadata: copyMetadata(info.metadata), contentType: info.contentType, base: info, truncate, dirty: truncate && info.size > 0 });
+        });
+        if (draft !== undefined) return draft;
+      }
+    }
+  }
+
+  /** Stages without a lock of its own: the caller has the name's or the object's. */
+  async open(inode: FileInode, how: NewDraft): Promise<Draft> {
+    const source: Draft["source"] = { version: how.base === undefined ? undefined : { key: how.key, etag: how.base.etag, size: how.base.size } };
+    const written = how.dirty ? this.#core.now() : undefined;
+    const cell: { draft: Pick<Draft, "metadata" | "contentType" | "written"> } = { draft: { metadata: how.metadata, contentType: how.contentType, written } };
+    const describe = (streamed: boolean): ObjectDescription => {
+      const { metadata, contentType, written: at } = cell.draft;
+      if (this.#core.capabilities.metadata === false) return { metadata: {}, contentType };
+      if (at === undefined) return { metadata: { ...metadata }, contentType };
+      const { mtime: _, ...others } = metadata;
+      return { metadata: streamed ? others : { ...others, mtime: formatTime(at) }, contentType };
+    };
+    const staging = (async (): Promise<Draft> => {
+      const file = await this.#core.writes.stage({
+        key: how.key, base: this.#base(source), truncate: how.truncate, dirty: how.dirty, describe: (at) => describe(at?.streamed === true),
+      });
+      const draft: Draft = { file, metadata: how.metadata, contentType: how.contentType, written, source, active: 0, idle: undefined };
+      cell.draft = draft;
+      inode.draft = draft;
+      return draft;
+    })();
+    inode.staging = staging;
+    staging.catch(() => undefined);
+    try {
+      return await staging;
+    } finally {
+      inode.staging = undefined;
+    }
+  }
+
+  #base(source: Draft["source"]): BaseVersion | undefined {
+    const { version } = source;
+    if (version === undefined) return undefined;
+    let reader: ReadHandle | undefined;
+    return {
+      etag: version.etag, size: version.size,
+      read: async (offset, length, signal) => {
+        for (;;) {
+          const now = source.version ?? version;
+          if (reader === undefined || reader.version !== now) {
+            reader?.close();
+            reader = this.#core.reads.open(now);
+          }
+          try {
+            return await reader.read(offset, length, signal);
+          } catch (error) {
+            // Renamed here meanwhile: the same bytes are under another key.
+            if (source.version !== now) continue;
+            throw error;
+          }
+        }
+      },
+    };
+  }
+
+  /** One operation on the staged file; it is not closed before it has ended. */
+  async use<T>(draft: Draft, work: () => Promise<T>): Promise<T> {
+    draft.active += 1;
+    try {
+      return await work();
+    } finally {
+      draft.active -= 1;
+      if (draft.active === 0) draft.idle?.();
+    }
+  }
+
+  /** Everything written so far is at the store when this answers. */
+  async commit(inode: FileInode, signal?: AbortSignal): Promise<void> {
+    if (inode.staging !== undefined) await inode.staging;
+    if (inode.draft === undefined || inode.gone) return;
+    await this.#core.locked({ objects: [inode] }, async () => {
+      const { draft } = inode;
+      if (draft === undefined || inode.gone || draft.file.state === "clean" || draft.file.state === "closed") return;
+      const { written } = draft;
+      let committed: Committed;
+      try {
+        committed = await this.use(draft, () => draft.file.commit(signal));
+      } catch (error) {
+        // Unlinked while it was on its way: nobody waits for the object any more.
+        if (inode.gone as boolean) return;
+        throw error;
+      }
+      await this.#committed(inode, draft, committed, written);
+    });
+  }
+
+  async #committed(inode: FileInode, draft: Draft, committed: Committed, written: Draft["written"]): Promise<void> {
+    const { clock, store } = this.#core;
+    let { lastModified } = committed;
+    if (lastModified === undefined && committed.metadata["mtime"] === undefined) {
+      try {
+        const seen = await store.head(committed.key);
+        if (seen.etag === committed.etag) ({ lastModified } = seen);
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+        // The commit stands; the next look at the object tells its time.
+      }
+    }
+    if (inode.gone || inode.parent === undefined) return;
+    const info: ObjectInfo = {
+      key: committed.key, etag: committed.etag, size: committed.size, lastModified: lastModified ?? clock.now(), metadata: committed.metadata, contentType: committed.contentType,
+    };
+    if (committed.key !== this.#core.keyOf(inode)) this.#movedAside(inode, committed.key);
+    draft.source.version = { key: committed.key, etag: committed.etag, size: committed.size };
+    if (draft.written === written && committed.metadata["mtime"] === undefined) draft.written = undefined;
+    this.#writer.written(inode, info, { lastModified });
+  }
+
+  /** A conflict was answered by a copy: the name leads to the other's object, this one is beside it. */
+  #movedAside(inode: FileInode, key: string): void {
+    const { inodes, notifier } = this.#core;
+    const { parent } = inode;
+    if (parent === undefined || !key.startsWith(prefixOf(parent))) return;
+    const name = this.#core.nameOf(inode);
+    parent.cache.forget(inode.component);
+    inodes.move(inode, parent, key.slice(prefixOf(parent).length));
+    notifier.invalidateEntry(parent.ino, name);
+  }
+
+  /** After a writer has gone: commits what is left and lets the staged file go when nobody needs it. Rejects with the commit's error. */
+  async settle(inode: FileInode): Promise<void> {
+    const needed = (): boolean => (inode.gone ? inode.handles > 0 : inode.writers > 0);
+    if (needed()) return;
+    let failure: unknown;
+    let draft: Draft | undefined;
+    do {
+      try {
+        await this.commit(inode);
+      } catch (error) {
+        failure = error;
+      }
+      ({ draft } = inode);
+      if (needed() || draft === undefined) {
+        if (failure !== undefined) throw failure;
+        return;
+      }
+      // A change of metadata may have come in between.
+    } while (failure === undefined && !inode.gone && draft.file.state === "dirty");
+    inode.draft = undefined;
+    if (!inode.gone && inode.info === undefined) this.#lost(inode);
+    else if (failure !== undefined) {
+      inode.infoAt = -Infinity;
+      inode.foreign += 1;
+      if (inode.parent !== undefined) inode.parent.cache.forget(inode.component);
+    }
+    if (draft.active > 0) await new Promise<void>((resolve) => { draft.idle = resolve; });
+    await draft.file.close();
+    this.#core.inodes.settle(inode);
+    if (failure !== undefined) throw failure;
+  }
+
+  /** A new file whose only commit failed: there is no such name. Its bytes are kept by src/write. */
+  #lost(inode: FileInode): void {
+    const { parent } = inode;
+    if (parent === undefined) return;
+    const name = this.#core.nameOf(inode);
+    parent.cache.forget(inode.component);
+    inode.gone = true;
+    this.#core.inodes.detach(inode);
+    this.#core.notifier.invalidateEntry(parent.ino, name);
+  }
+
+  /**
+   * The file is about to lose its object (unlink, or another renamed onto it) while handles are open: what they may still read is
+   * brought here first. Called with the object's lock, before the store is changed.
+   */
+  async orphan(inode: FileInode): Promise<void> {
+    if (inode.staging !== undefined) await inode.staging.catch(() => undefined);
+    if (inode.handles === 0 && inode.draft === undefined) return;
+    const { info } = inode;
+    let { draft } = inode;
+    if (draft === undefined) {
+      if (info === undefined || info.size > this.#core.options.unlinkPrefetchBytes) return;
+      draft = await this.open(inode, { key: info.key, metadata: copyMetadata(info.metadata), contentType: info.contentType, base: info, truncate: false, dirty: false });
+    }
+    const staged = draft;
+    await this.use(staged, async () => {
+      await staged.file.orphan();
+      if (staged.source.version === undefined) return;
+      for (let at = 0; at < staged.file.size; at += COPY_STEP) {
+        const pieces = await staged.file.read(at, COPY_STEP);
+        if (pieces.length > 0) await staged.file.write(at, Buffer.concat(pieces));
+      }
+    });
+  }
+}
