@@ -60,6 +60,7 @@ export class VersionBlocks {
 export interface Survey { readonly pieces: Piece[]; readonly gaps: ByteRange[] }
 
 export class BlockCache {
+  readonly #budget: ByteBudget;
   readonly #blockSize: number;
   readonly #clock: Clock;
   readonly #unregister: () => void;
@@ -73,6 +74,7 @@ export class BlockCache {
   #wastedBytes = 0;
 
   constructor(budget: ByteBudget, blockSize: number, clock: Clock) {
+    this.#budget = budget;
     this.#blockSize = blockSize;
     this.#clock = clock;
     this.#unregister = budget.addReclaimer((wanted) => this.#reclaim(wanted));
@@ -179,6 +181,7 @@ export class BlockCache {
     if (piece.ahead) block.unread += 1;
     this.#cachedBytes += piece.length;
     this.#place(block, block.list ?? this.#kept);
+    this.#budget.offer();
   }
 
   /** Its fetch has failed or was cancelled, or its bytes are not to be trusted. */

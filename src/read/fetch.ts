@@ -12,9 +12,8 @@ import type { RangeSource } from "./rangeSource.js";
 export class Fetch {
   readonly blocks: VersionBlocks;
   readonly range: ByteRange;
-  /** True: nobody had asked for it; its failure is no reader's. */
-  readonly ahead: boolean;
-  readonly onEnd: ((failed: boolean) => void) | undefined;
+  /** Given: nobody had asked for it; its failure is no reader's. */
+  readonly begunAhead: Ahead | undefined;
   /** Readers and cursors that want it to go on although nobody waits now. */
   readonly wanted = new Set<object>();
   /** Reads that wait for some of its bytes. */
@@ -23,12 +22,13 @@ export class Fetch {
   error: StoreError | undefined;
   readonly #controller = new AbortController();
 
-  constructor(blocks: VersionBlocks, range: ByteRange, ahead: boolean, onEnd?: (failed: boolean) => void) {
+  constructor(blocks: VersionBlocks, range: ByteRange, ahead: Ahead | undefined) {
     this.blocks = blocks;
     this.range = range;
-    this.ahead = ahead;
-    this.onEnd = onEnd;
+    this.begunAhead = ahead;
   }
+
+  get ahead(): boolean { return this.begunAhead !== undefined; }
 
   get signal(): AbortSignal { return this.#controller.signal; }
   get useless(): boolean { return this.waiters === 0 && this.wanted.size === 0; }
@@ -48,8 +48,10 @@ export interface FetcherParts {
 export interface Ahead {
   /** Memory for it (`BlockCache.costOf`), held already. */
   readonly lease: Lease;
-  /** Once, at its end; `failed` unless it succeeded or was cancelled. */
-  readonly onEnd: (failed: boolean) => void;
+  /** A piece of it, so many bytes long, is complete. */
+  readonly onPiece: (bytes: number) => void;
+  /** Once, at its end: bytes that were not completed, and whether it failed (it did not when it was cancelled). */
+  readonly onEnd: (missing: number, failed: boolean) => void;
 }
 
 export class Fetcher {
@@ -75,7 +77,7 @@ export class Fetcher {
   begin(blocks: VersionBlocks, gaps: readonly ByteRange[], wantedBy: object, ahead?: Ahead): Fetch {
     const start = (gaps[0] as ByteRange).start;
     const last = gaps.at(-1) as ByteRange;
-    const fetch = new Fetch(blocks, { start, length: last.start + last.length - start }, ahead !== undefined, ahead?.onEnd);
+    const fetch = new Fetch(blocks, { start, length: last.start + last.length - start }, ahead);
     fetch.wanted.add(wantedBy);
     fetch.pieces = gaps.flatMap((gap) => this.#parts.cache.plant(blocks, gap, fetch));
     if (fetch.ahead) this.#aheadRunning += 1;
@@ -108,13 +110,13 @@ export class Fetcher {
   async #run(fetch: Fetch, given: Lease | undefined): Promise<void> {
     const { source, cache, budget } = this.#parts;
     let lease = given;
+    let next = 0;
     // The caller is still planning: its other fetches and its wait come first.
     await Promise.resolve();
     try {
       fetch.signal.throwIfAborted();
       const held = lease ??= await budget.acquire(costOf(fetch.pieces), fetch.signal);
       let position = fetch.range.start;
-      let next = 0;
       await source.fetch(fetch.blocks.version, fetch.range, (chunk) => {
         this.#fetchedBytes += chunk.length;
         let rest = chunk;
@@ -130,6 +132,7 @@ export class Fetcher {
           if (position === piece.end) {
             cache.complete(piece, held.split(piece.length + PIECE_OVERHEAD));
             next += 1;
+          fetch.begunAhead?.onPiece(piece.length);
           }
         }
       }, fetch.signal);
@@ -139,7 +142,8 @@ export class Fetcher {
       lease?.release();
       this.#running.delete(fetch);
       if (fetch.ahead) this.#aheadRunning -= 1;
-      fetch.onEnd?.(fetch.error !== undefined && fetch.error.kind !== "aborted");
+      const missing = fetch.pieces.slice(next).reduce((sum, piece) => sum + piece.length, 0);
+      fetch.begunAhead?.onEnd(missing, fetch.error !== undefined && fetch.error.kind !== "aborted");
       if (!this.#closed) this.#parts.onEnd();
     }
   }

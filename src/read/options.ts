@@ -14,8 +14,10 @@ export interface ReadOptions {
   readonly firstRequest: number;
   /** An object up to this size is fetched whole, by one request, whichever part of it is read first. */
   readonly wholeFile: number;
-  /** How far one sequential reader is fetched ahead at most. 20 ms at 1.5 GB/s are 30 MiB; twice that keeps the ranges overlapping. */
+  /** How far one sequential reader is fetched ahead at most: what is on its way, and what has arrived and waits for the reader. */
   readonly maxWindow: number;
+  /** Of these, how many bytes may be on their way. 20 ms at 1.5 GB/s are 30 MiB. */
+  readonly inFlight: number;
   /** Longest single range; a window is fetched as several of them side by side. */
   readonly rangeSize: number;
   /** Ranges fetched ahead at once for one handle. */
@@ -33,9 +35,10 @@ export const READ_DEFAULTS: ReadOptions = {
   firstRequest: 1 * MiB + 128 * KiB,
   wholeFile: 1 * MiB + 128 * KiB,
   maxWindow: 64 * MiB,
+  inFlight: 48 * MiB,
   rangeSize: 8 * MiB,
-  handleRanges: 8,
-  mountRanges: 16,
+  handleRanges: 16,
+  mountRanges: 32,
   mergeGap: 128 * KiB,
   aheadShare: 0.5,
 };

@@ -11,6 +11,9 @@ import type { Fetcher } from "./fetch.js";
 import type { ReadOptions } from "./options.js";
 import type { Cursor } from "./pattern.js";
 
+/** The least a window grows to: what follows the first request is worth several ranges. */
+const SECOND_WINDOW = 4 * 1024 * 1024;
+
 /** What all handles of a mount share. */
 export interface PrefetchParts {
   readonly cache: BlockCache;
@@ -26,6 +29,8 @@ export class Prefetcher {
   readonly #blocks: VersionBlocks;
   readonly #cursors = new Set<Cursor>();
   #running = 0;
+  /** Bytes asked for ahead that have not arrived. */
+  #coming = 0;
 
   constructor(parts: PrefetchParts, blocks: VersionBlocks) {
     this.#parts = parts;
@@ -42,7 +47,7 @@ export class Prefetcher {
     if (end <= cursor.grownAt) return;
     const { options, budget } = this.#parts;
     const most = Math.max(options.firstRequest, Math.min(options.maxWindow, Math.floor(budget.limit * options.aheadShare)));
-    cursor.window = Math.min(most, cursor.window * 2);
+    cursor.window = Math.min(most, Math.max(SECOND_WINDOW, cursor.window * 2));
     cursor.grownAt = cursor.asked;
   }
 
@@ -97,6 +102,10 @@ export class Prefetcher {
 
   #begin(cursor: Cursor, gaps: readonly ByteRange[]): boolean {
     const { options, cache, fetcher, budget } = this.#parts;
+    const bytes = gaps.reduce((sum, gap) => sum + gap.length, 0);
+    // Ranges side by side share the line and arrive together. Were the next ones begun only when the reader has got through these,
+    // they would go out together too, and the line would lie idle for as long as their answers take: so they are begun as bytes arrive.
+    if (this.#coming > 0 && this.#coming + bytes > options.inFlight) return false;
     if (fetcher.aheadRunning >= options.mountRanges || this.#running >= options.handleRanges) return false;
     const cost = cache.costOf(gaps);
     const excess = cache.aheadBytes + cost - budget.limit * options.aheadShare;
@@ -107,12 +116,18 @@ export class Prefetcher {
       return false;
     }
     this.#running += 1;
-    const onEnd = (failed: boolean): void => {
+    this.#coming += bytes;
+    const onPiece = (arrived: number): void => {
+      this.#coming -= arrived;
+      if (this.#cursors.has(cursor)) this.fill(cursor);
+    };
+    const onEnd = (missing: number, failed: boolean): void => {
       this.#running -= 1;
+      this.#coming -= missing;
       // A store in trouble is not to be hammered by whole windows.
       if (failed) cursor.window = options.firstRequest;
     };
-    fetcher.begin(this.#blocks, gaps, cursor, { lease, onEnd });
+    fetcher.begin(this.#blocks, gaps, cursor, { lease, onPiece, onEnd });
     return true;
   }
 }

@@ -24,6 +24,7 @@ export class ByteBudget {
   readonly limit: number;
   #used = 0;
   #peak = 0;
+  #granting = false;
   readonly #waiters: Waiter[] = [];
   readonly #reclaimers = new Set<Reclaimer>();
 
@@ -39,6 +40,11 @@ export class ByteBudget {
   addReclaimer(reclaimer: Reclaimer): () => void {
     this.#reclaimers.add(reclaimer);
     return () => this.#reclaimers.delete(reclaimer);
+  }
+
+  /** A cache holds something more that it could give back: whoever waits is considered again. */
+  offer(): void {
+    if (this.#waiters.length > 0) this.#grant();
   }
 
   /** At once or not at all, and never before somebody who waits: for what is merely useful (prefetch). `reclaim`: may push cached bytes out. */
@@ -104,11 +110,18 @@ export class ByteBudget {
   }
 
   #grant(): void {
-    for (;;) {
-      const first = this.#waiters[0];
-      if (first === undefined || !this.#fits(first.bytes, true)) return;
-      this.#waiters.shift();
-      first.grant(this.#lease(first.bytes));
+    // A reclaimer releases leases, which comes back here: the loop that is running sees to it.
+    if (this.#granting) return;
+    this.#granting = true;
+    try {
+      for (;;) {
+        const first = this.#waiters[0];
+        if (first === undefined || !this.#fits(first.bytes, true)) return;
+        this.#waiters.shift();
+        first.grant(this.#lease(first.bytes));
+      }
+    } finally {
+      this.#granting = false;
     }
   }
 }

@@ -122,8 +122,9 @@ describe("failures", () => {
     const read = handle.read(4 * MiB, 4 * MiB);
     const failed = expect(read).rejects.toMatchObject({ kind: "corrupt" });
     await second.hit;
-    await failed;
+    while (it.reads.gauges()["running"] !== 1) await new Promise<void>(setImmediate);
     second.release();
+    await failed;
     await it.check(handle, 4 * MiB, 4 * MiB);
     await it.end();
   });

@@ -9,7 +9,7 @@ import { KiB, rig } from "./rig.js";
 
 const SIZE = 700 * KiB + 17;
 const OPTIONS = {
-  blockSize: 32 * KiB, firstRequest: 36 * KiB, wholeFile: 36 * KiB, maxWindow: 256 * KiB, rangeSize: 64 * KiB, mergeGap: 8 * KiB, handleRanges: 3, mountRanges: 5,
+  blockSize: 32 * KiB, firstRequest: 36 * KiB, wholeFile: 36 * KiB, maxWindow: 256 * KiB, inFlight: 150 * KiB, rangeSize: 64 * KiB, mergeGap: 8 * KiB, handleRanges: 3, mountRanges: 5,
 };
 
 const offset = fc.oneof(fc.integer({ min: 0, max: SIZE + 10 }), fc.integer({ min: 0, max: 170 }).map((page) => page * 4096));
@@ -69,6 +69,6 @@ describe("any sequence of reads", () => {
   test("returns the object's bytes, and leaves nothing behind", async () => {
     await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }),
       fc.constantFrom(64 * KiB, 200 * KiB, 4096 * KiB), fc.constantFrom(1000, 5000, 16 * KiB, 64 * KiB), fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 }),
-      play), { numRuns: 150 });
+      play), { numRuns: 200, timeout: 20_000 });
   });
 });
