@@ -53,10 +53,11 @@ export class Committer {
   get acknowledged(): number { return (this.#streaming?.session ?? this.#planned?.session)?.acknowledged ?? 0; }
 
   /** Before bytes in [start, end) change. A part on its way that has some of them is called back first. */
-  async beforeChange(start: number, end: number, rewrites: boolean): Promise<void> {
+  async beforeChange(start: number, end: number): Promise<void> {
     if (this.#planned !== undefined) await this.#discardPlanned();
     if (this.#streaming !== undefined) await this.#streaming.invalidate(start, end);
-    else if (rewrites) this.#mayStream = false;
+    // Sequential enough: nothing twice, and out of order only as far as the kernel's parallel write-back goes.
+    else if (this.#data.rewrites(start, end) || start < this.#data.size - this.#context.options.partSize) this.#mayStream = false;
   }
 
   /** After a write: begins to stream when the file is long enough and has been written from the first byte on. */
@@ -69,7 +70,7 @@ export class Committer {
       if (staged <= streamThreshold || staged !== this.#data.size) return;
       this.#streaming = new Streaming(this.#session(key), PartSizes.of(upload, partSize), this.#context, this.#data);
     } else if (staged > this.#streaming.sizes.capacity && this.#streaming.sizes.capacity < longestObject(this.#context.store)) {
-      // Equal parts, and more bytes than they hold: the upload starts over with longer ones, from the staged bytes.
+      // More bytes than the parts hold: the upload starts over with longer ones, from the staged bytes.
       const sizes = PartSizes.of(upload, partSize, Math.min(longestObject(this.#context.store), this.#streaming.sizes.capacity * 8));
       void this.#streaming.session.abort();
       this.#streaming.stop();

@@ -21,19 +21,22 @@ export class PartSizes {
 
   /**
    * @param partSize what the first parts should have; forced into the limits.
-   * @param known the object's length where it is known, or a guess: decides where all parts must be equal.
+   * @param known the object's length where it is known, or a guess: `capacity` is at least that much, and up to the
+   *   largest object but where that would make the first parts needlessly long.
    */
   static of(limits: PartLimits, partSize: number, known = 0): PartSizes {
     const first = Math.min(limits.maxSize, Math.max(limits.minSize, partSize, 1));
     if (limits.equalSizes) {
       return uniform(limits, Math.min(limits.maxSize, Math.max(first, Math.ceil(known / limits.maxParts))));
     }
-    const target = Math.min(limits.maxObjectSize, limits.maxSize * limits.maxParts);
+    const all = limits.maxSize * limits.maxParts;
     for (let growth = 1; growth <= 64; growth++) {
       const sizes = new PartSizes(steps(limits, first, growth));
-      if (sizes.capacity >= target) return sizes;
+      if (sizes.capacity >= Math.min(limits.maxObjectSize, all)) return sizes;
+      // Where only parts of maxSize hold the largest object (Azure), small ones are still better for what is not so large.
+      if (growth === 64 && sizes.capacity >= known && sizes.capacity >= all / 2) return sizes;
     }
-    return uniform(limits, Math.min(limits.maxSize, Math.ceil(target / limits.maxParts)));
+    return uniform(limits, Math.min(limits.maxSize, Math.max(first, Math.ceil(Math.min(limits.maxObjectSize, all) / limits.maxParts))));
 
     function uniform(of: PartLimits, size: number): PartSizes {
       return new PartSizes([{ number: 1, offset: 0, size, count: of.maxParts }]);

@@ -121,7 +121,7 @@ export class StagedObject implements StagedFile {
       this.#fits(size);
       const from = Math.min(size, this.#data.size);
       if (size === this.#data.size) return;
-      await this.#committer.beforeChange(from, Infinity, this.#data.rewrites(from, Infinity));
+      await this.#committer.beforeChange(from, Infinity);
       this.#changed();
       await this.#data.truncate(size);
     } finally {
@@ -380,7 +380,7 @@ export class StagedObject implements StagedFile {
     const end = offset + data.length;
     this.#fits(end);
     if (data.length === 0) return;
-    await this.#committer.beforeChange(offset, end, this.#data.rewrites(offset, end));
+    await this.#committer.beforeChange(offset, end);
     this.#changed();
     await this.#data.write(offset, data);
     if (!this.#orphaned) this.#committer.advance(this.#key);

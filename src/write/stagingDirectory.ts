@@ -1,6 +1,10 @@
 // The staging directory of one mount: mode 0700, `ID.data` and `ID.journal` per staged file that reached the disk, and
-// `lock`. What another daemon left here is never written, renamed or removed by this one; names are random, and files are
+// the lock. What another daemon left here is never written, renamed or removed by this one; names are random, and files are
 // created with O_EXCL.
+//
+// The lock is the file `lock.N` with the highest N; it holds its owner, or nobody. Who finds no owner alive creates N+1,
+// which only one can, and then makes sure that nothing higher exists. A lock is removed only once a higher one is there:
+// were it removed first, two who found the same dead owner could both come in.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -46,7 +50,8 @@ export function isAlive(owner: Owner, host: string): boolean {
 export class StagingDirectory {
   readonly path: string;
   readonly owner: Owner;
-  #locked = false;
+  /** The number of the lock that this process holds. */
+  #lock: number | undefined;
 
   constructor(path: string, host: string) {
     this.path = path;
@@ -57,46 +62,51 @@ export class StagingDirectory {
   async open(): Promise<void> {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
     await chmod(this.path, 0o700);
-    const lock = join(this.path, "lock");
-    const own = join(this.path, `lock.${randomUUID()}`);
-    await writeFile(own, `${JSON.stringify(this.owner)}\n`, { mode: 0o600, flag: "wx" });
-    try {
-      // link(2) makes the lock appear with its content, and only where there is none.
-      for (let tries = 0; !this.#locked; tries++) {
-        this.#locked = await linked(own, lock);
-        if (!this.#locked) await this.#putAside(lock, tries);
+    await this.#withOwnFile(`${JSON.stringify(this.owner)}\n`, async (own) => {
+      while (this.#lock === undefined) {
+        const last = await this.#lastLock();
+        const holder = last === 0 ? undefined : await readOwner(this.#lockPath(last));
+        if (holder !== undefined && isAlive(holder, this.owner.host)) {
+          throw new Error(`The staging directory ${this.path} is in use by process ${String(holder.pid)} on ${holder.host}`);
+        }
+        // link(2) makes the lock appear with its content, and only where there is none.
+        if (!await linked(own, this.#lockPath(last + 1))) continue;
+        // A number that others had taken and removed meanwhile: then theirs are higher.
+        if (await this.#lastLock() === last + 1) this.#lock = last + 1;
+        else await unlink(this.#lockPath(last + 1)).catch(() => undefined);
       }
-    } finally {
-      await unlink(own);
+    });
+    for (let number = this.#lock as number - 1; number > 0; number--) {
+      const gone = await unlink(this.#lockPath(number)).catch(() => "gone");
+      if (gone === "gone") break;
     }
   }
 
-  /** Takes the lock of a dead daemon out of the way. */
-  async #putAside(lock: string, tries: number): Promise<void> {
-    const holder = await readOwner(lock);
-    if (holder !== undefined && isAlive(holder, this.owner.host)) throw inUse(this.path, holder);
-    if (tries >= 10) throw new Error(`The lock of the staging directory ${this.path} cannot be taken`);
-    const aside = join(this.path, `lock.${randomUUID()}`);
-    try {
-      await rename(lock, aside);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-      throw error;
-    }
-    // Between reading and renaming another daemon may have done the same and locked: then what was moved is its lock.
-    const moved = await readOwner(aside);
-    if (moved !== undefined && isAlive(moved, this.owner.host)) {
-      await linked(aside, lock);
-      await unlink(aside);
-      throw inUse(this.path, moved);
-    }
-    await unlink(aside);
-  }
-
+  /** Gives the lock back: it stays as the last number, without an owner. */
   async close(): Promise<void> {
-    if (!this.#locked) return;
-    this.#locked = false;
-    await unlink(join(this.path, "lock"));
+    const lock = this.#lock;
+    if (lock === undefined) return;
+    this.#lock = undefined;
+    await this.#withOwnFile("{}\n", (own) => rename(own, this.#lockPath(lock)));
+  }
+
+  #lockPath(number: number): string {
+    return join(this.path, `lock.${String(number)}`);
+  }
+
+  async #lastLock(): Promise<number> {
+    const numbers = (await readdir(this.path)).map((name) => Number(/^lock\.(\d+)$/.exec(name)?.[1] ?? 0));
+    return Math.max(0, ...numbers);
+  }
+
+  async #withOwnFile(content: string, use: (path: string) => Promise<void>): Promise<void> {
+    const own = join(this.path, `new.${randomUUID()}`);
+    await writeFile(own, content, { mode: 0o600, flag: "wx" });
+    try {
+      await use(own);
+    } finally {
+      await unlink(own).catch(() => undefined);
+    }
   }
 
   /** Paths for one staged file; the files are not created. */
@@ -116,10 +126,6 @@ export class StagingDirectory {
   }
 }
 
-function inUse(path: string, holder: Owner): Error {
-  return new Error(`The staging directory ${path} is in use by process ${String(holder.pid)} on ${holder.host}`);
-}
-
 async function linked(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
@@ -132,7 +138,8 @@ async function linked(from: string, to: string): Promise<boolean> {
 
 async function readOwner(path: string): Promise<Owner | undefined> {
   try {
-    return JSON.parse(await readFile(path, "utf8")) as Owner;
+    const owner = JSON.parse(await readFile(path, "utf8")) as Partial<Owner>;
+    return typeof owner.pid === "number" ? owner as Owner : undefined;
   } catch {
     return undefined;
   }
