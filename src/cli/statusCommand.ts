@@ -65,8 +65,10 @@ export function describe(status: MountStatus): string {
     `  writes    ${status.writes.committed} committed, ${status.writes.failed} failed, ${size(status.writes.uploadedBytes)} sent, ${size(status.writes.copiedBytes)} copied by the store`,
     `  log       ${status.log.level}${status.log.file === undefined ? "" : `, ${status.log.file}`}`,
   ];
-  const requests = Object.entries(status.requests).filter(([, { count }]) => count > 0)
-    .map(([kind, { count, failed, meanMs }]) => `${kind} ${count}${failed > 0 ? ` (${failed} failed)` : ""}${meanMs === undefined ? "" : ` ~${Math.round(meanMs)} ms`}`);
+  const requests = Object.entries(status.requests).filter(([, { count }]) => count > 0).map(([kind, { count, errors, medianMs }]) => {
+    const failed = Object.entries(errors).map(([error, times]) => `${times} ${error}`).join(", ");
+    return `${kind} ${count}${failed === "" ? "" : ` (${failed})`}${medianMs === undefined ? "" : ` <=${medianMs} ms`}`;
+  });
   lines.push(`  requests  ${requests.length === 0 ? "none" : requests.join(", ")}`);
   lines.push(`  unsaved   ${status.pending.length === 0 ? "nothing" : `${status.pending.length} files, ${size(status.writes.pendingBytes)}`}`);
   for (const file of status.pending) {

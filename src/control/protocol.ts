@@ -19,6 +19,16 @@ export interface PendingStatus {
   readonly error?: string | undefined;
 }
 
+export interface RequestCounts {
+  readonly count: number;
+  /** By the kind of error: `throttled`, `unavailable`. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly sent: number;
+  readonly received: number;
+  /** Half of them took at most this long, milliseconds, rounded up to a class; absent where there were none. */
+  readonly medianMs?: number | undefined;
+}
+
 /** What `objmount status --json` prints for one mount. */
 export interface MountStatus {
   readonly version: string;
@@ -38,8 +48,10 @@ export interface MountStatus {
   readonly reads: { readonly cachedBytes: number; readonly hits: number; readonly misses: number; readonly fetchedBytes: number; readonly wastedBytes: number; readonly openHandles: number };
   readonly writes: { readonly pendingBytes: number; readonly committed: number; readonly failed: number; readonly uploadedBytes: number; readonly copiedBytes: number };
   readonly pending: readonly PendingStatus[];
-  /** Requests to the store by kind: how many were made, how many of them failed. */
-  readonly requests: Readonly<Record<string, { readonly count: number; readonly failed: number; readonly meanMs?: number | undefined }>>;
+  /** Requests that went to the store, by kind, repetitions included. */
+  readonly requests: Readonly<Record<string, RequestCounts>>;
+  /** Operations that the kernel asked for, by name. */
+  readonly operations: Readonly<Record<string, number>>;
 }
 
 /** While a mount drains. */

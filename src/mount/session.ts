@@ -114,6 +114,7 @@ export class MountSession {
       log: { level: logger.level, file: config.logFile },
       memory: { limit: budget.limit, used: budget.used, peak: budget.peak, resident: process.memoryUsage.rss() },
       reads: this.#parts.readStats(), writes: written, pending: pending.map(pendingStatus), requests: this.#parts.requests(),
+      operations: frontEnd.stats().operations,
     };
   }
 
