@@ -8,8 +8,12 @@ import type { HttpOptions, HttpRequest, HttpResponse, RequestBody } from "./type
 
 type Headers = Record<string, string | string[] | undefined>;
 
-/** A large Buffer goes out in slices, so that each slice that leaves is progress for the timeout. */
-const SLICE = 1024 * 1024;
+/**
+ * A large Buffer goes out in slices, so that each slice that leaves is progress for the timeout. Between slices the event
+ * loop goes round: a server that refuses early answers and resets, and a write that hits the reset first would lose the
+ * answer that has already arrived.
+ */
+const SLICE = 512 * 1024;
 
 export class HttpClient {
   readonly #dispatcher: Dispatcher;
@@ -150,10 +154,18 @@ class Source {
   }
 
   async *#pieces(): AsyncGenerator<Buffer> {
+    let unbroken = 0;
     try {
       for await (const piece of this.#body.open()) {
-        if (piece.length <= SLICE) yield piece;
-        else for (let at = 0; at < piece.length; at += SLICE) yield piece.subarray(at, at + SLICE);
+        for (let at = 0; at < piece.length; at += SLICE) {
+          const slice = piece.subarray(at, at + SLICE);
+          if (unbroken + slice.length > SLICE) {
+            await new Promise((resolve) => { setImmediate(resolve); });
+            unbroken = 0;
+          }
+          unbroken += slice.length;
+          yield slice;
+        }
       }
     } catch (error) {
       this.error = error as Error;

@@ -17,6 +17,8 @@ export interface Findings {
   readonly complete: Enforced;
   readonly copy: Enforced;
   readonly delete: boolean;
+  /** Keys are taken as they are; false: empty, "." and ".." segments are cleaned away, so different keys would be one object. */
+  readonly rawPaths: boolean;
   /** The server verifies x-amz-checksum-crc32 (asked only where it would be used). */
   readonly crc32: boolean;
 }

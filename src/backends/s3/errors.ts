@@ -74,6 +74,10 @@ const CODES: Readonly<Record<string, Row>> = {
   InvalidArgument: ["invalid", "the service refuses an argument: MESSAGE"],
   MalformedXML: ["invalid", "the service does not accept the request's XML: MESSAGE"],
   InvalidURI: ["invalid", "the service does not accept the key"],
+  // Gateways that keep objects as files and folders.
+  ObjectParentIsFile: ["invalid", "this server keeps objects as files, and a part of the path is a file there"],
+  ExistingObjectIsDirectory: ["invalid", "this server keeps objects as files, and there is a folder of that name"],
+  DirectoryObjectContainsData: ["invalid", "this server keeps objects as files: a key that ends in a slash can have no data"],
 
   BadDigest: ["corrupt", "the data arrived with another checksum than it was sent with"],
   InvalidDigest: ["corrupt", "the service does not accept the checksum"],

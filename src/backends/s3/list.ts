@@ -15,6 +15,7 @@ export class Lister {
   #version: "1" | "2";
   /** The version is known to work, or was chosen by the user. */
   #settled: boolean;
+  #encodes = true;
 
   constructor(api: S3Api, bucket: string) {
     this.#api = api;
@@ -23,6 +24,9 @@ export class Lister {
     this.#version = listType === "1" ? "1" : "2";
     this.#settled = listType !== "auto";
   }
+
+  /** The server encodes keys in listings; false: it does not, and keys that XML cannot carry come back as others. */
+  get encodes(): boolean { return this.#encodes; }
 
   async list(request: ListRequest): Promise<ListPage> {
     // A cursor goes on in the version that it came from.
@@ -54,10 +58,11 @@ export class Lister {
 
     const call = { method: "GET", bucket: this.#bucket, query, signal } as const;
     const { xml } = await this.#api.xml(call, "ListBucketResult");
-    const decode = text(xml, "EncodingType") === "url" ? decodeUrl : (value: string): string => value;
+    this.#encodes = text(xml, "EncodingType") === "url";
+    const decode = this.#encodes ? decodeUrl : (value: string): string => value;
     const objects = children(xml, "Contents").map((entry) => this.#entry(entry, decode));
     const prefixes = children(xml, "CommonPrefixes").map((entry) => decode(text(entry, "Prefix") ?? ""));
-    if (text(xml, "IsTruncated") !== "true") return { objects, prefixes };
+    if (text(xml, "IsTruncated") !== "true") return { objects, prefixes, next: undefined };
     const next = version === "2" ? text(xml, "NextContinuationToken") : this.#marker(xml, decode, objects, prefixes);
     if (next === undefined || next === "" || next === from) throw notS3(this.#api.subject(call), "a listing that goes on, without saying where");
     return { objects, prefixes, next: `${version}:${next}` };

@@ -15,11 +15,11 @@ import { copySource } from "./upload.js";
 
 export const PROBE_NAME = ".objmount-probe-";
 
-const NONE: Findings = { put: "none", complete: "none", copy: "none", delete: false, crc32: false };
-const ALL: Findings = { put: "swap", complete: "swap", copy: "swap", delete: true, crc32: true };
+const NONE: Findings = { put: "none", complete: "none", copy: "none", delete: false, rawPaths: true, crc32: false };
+const ALL: Findings = { put: "swap", complete: "swap", copy: "swap", delete: true, rawPaths: true, crc32: true };
 const WRONG = '"00000000000000000000000000000000"';
 const CACHE_AGE = 7 * 86_400_000;
-const CACHE_VERSION = 1;
+const CACHE_VERSION = 2;
 
 const memory = new Map<string, Findings>();
 
@@ -87,13 +87,14 @@ class Probe {
     try {
       // Three keys, so that the three questions can be asked at once.
       const etags = await Promise.all(keys.map((key) => this.#put(key)));
-      const [put, complete, copy, crc32] = await Promise.all([
+      const [put, complete, copy, crc32, rawPaths] = await Promise.all([
         this.#level((headers) => this.#write(keys[0], headers), etags[0] as string),
         this.#complete(keys[1]),
         this.#level((headers) => this.#copy(keys[2], headers)),
         this.#crc32(`${this.#key}-s`),
+        this.#rawPaths(`${this.#key}-d`),
       ]);
-      return { put, complete, copy, crc32, delete: await this.#deleteMatch(keys[0]) };
+      return { put, complete, copy, crc32, rawPaths, delete: await this.#deleteMatch(keys[0]) };
     } catch (error) {
       if (isStoreError(error, "denied", "quota", "unsupported", "invalid", "exists")) return undefined;
       throw error;
@@ -159,6 +160,16 @@ class Probe {
       }), "CompleteMultipartUploadResult"));
     } finally {
       await this.#try(this.#call("DELETE", key, { query: { uploadId } })).catch(() => undefined);
+    }
+  }
+
+  /** Whether a key with a "." segment is another one than the key without it. */
+  async #rawPaths(key: string): Promise<boolean> {
+    if (await this.#write(`${key}/./x`, {}) === "refused") return true;
+    try {
+      return await this.#try(this.#call("HEAD", `${key}/x`)) !== "done";
+    } finally {
+      await this.#try(this.#call("DELETE", `${key}/./x`)).catch(() => undefined);
     }
   }
 

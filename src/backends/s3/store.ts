@@ -15,7 +15,7 @@ import { BulkDelete } from "./deleteMany.js";
 import { notS3, transportError } from "./errors.js";
 import { Lister } from "./list.js";
 import { metadataHeaders } from "./metadata.js";
-import { unquote } from "./parse.js";
+import { fitsXml, unquote } from "./parse.js";
 import { beginUpload, S3Upload } from "./upload.js";
 
 /** Of names and values together (Amazon's limit). */
@@ -149,7 +149,7 @@ export class S3Store implements ObjectStore {
     const refused: { readonly key: string; readonly error: unknown }[] = [];
     const good = keys.filter((key) => {
       try {
-        checkKey(key, this.capabilities.maxKeyBytes);
+        this.#check(key);
         return true;
       } catch (error) {
         refused.push({ key, error });
@@ -177,7 +177,7 @@ export class S3Store implements ObjectStore {
   async resumeUpload(key: string, id: string, options: PutOptions = {}): Promise<Upload> {
     this.#check(key, options);
     this.#signal(options);
-    return new S3Upload(this.#bucket, key, id);
+    return new S3Upload(this.#bucket, key, id, true);
   }
 
   async usage(): Promise<Usage> {
@@ -211,6 +211,13 @@ export class S3Store implements ObjectStore {
 
   #check(key: string, options?: PutOptions): void {
     checkKey(key, this.capabilities.maxKeyBytes);
+    // Another object would be read, replaced or deleted instead.
+    if (!this.#bucket.findings.rawPaths && /(?:^|\/)(?:\.{1,2}(?:\/|$)|\/)/.test(key)) {
+      throw new StoreError("invalid", `${this.label}: this server takes the key for another one (it cleans up "//", "." and ".." in paths)`, { key });
+    }
+    if (!this.#lister.encodes && !fitsXml(key)) {
+      throw new StoreError("invalid", `${this.label}: this server cannot list a key with control characters`, { key });
+    }
     if (options === undefined) return;
     checkConditions(options, key);
     checkMetadata(options.metadata, this.capabilities.metadata, key);

@@ -1,6 +1,7 @@
 // Multipart uploads.
 
 import { createHash } from "node:crypto";
+import { HttpError } from "../../http/errors.js";
 import { checkConditions, checkPart, checkParts } from "../../store/checks.js";
 import { isStoreError, StoreError } from "../../store/errors.js";
 import { bodyOf } from "../../store/body.js";
@@ -25,25 +26,33 @@ export async function beginUpload(bucket: Bucket, key: string, options: PutOptio
   const { xml } = await api.xml(call, "InitiateMultipartUploadResult");
   const id = text(xml, "UploadId");
   if (id === undefined || id === "") throw notS3(api.subject(call), "an upload without an id");
-  return new S3Upload(bucket, key, id);
+  return new S3Upload(bucket, key, id, false);
 }
 
 export class S3Upload implements Upload {
   readonly key: string;
   readonly id: string;
   readonly #bucket: Bucket;
+  /** `complete` may have gone through already: here without an answer, or in a process before this one. */
+  #maybeComplete: boolean;
 
-  constructor(bucket: Bucket, key: string, id: string) {
+  /** @param resumed whether the upload was begun elsewhere. */
+  constructor(bucket: Bucket, key: string, id: string, resumed: boolean) {
     this.#bucket = bucket;
     this.key = key;
     this.id = id;
+    this.#maybeComplete = resumed;
   }
 
   async putPart(number: number, offset: number, last: boolean, body: Body, options: CallOptions = {}): Promise<PartReceipt> {
     checkPart(this.#limits, number, offset, body.length, last, this.key);
     const { headers, sent } = await this.#bucket.api.head(this.#call("PUT", options, {
       query: { partNumber: String(number), uploadId: this.id }, headers: this.#bucket.api.config.keyHeaders, body, checksum: this.#bucket.checksum,
-    }));
+    })).catch(async (error: unknown) => {
+      // A server that knows of no such upload may say so while the data is still on its way, and reset the connection.
+      if (isStoreError(error, "unavailable") && error.cause instanceof HttpError && error.cause.kind === "reset") await this.#listParts("0", options);
+      throw error;
+    });
     const etag = unquote(headers["etag"]);
     if (etag === "") throw notS3(this.#subject, "a part without an entity tag");
     return { number, offset, size: body.length, etag, ...(sent === undefined || Object.keys(sent).length === 0 ? {} : { checksum: sent }) };
@@ -76,9 +85,7 @@ export class S3Upload implements Upload {
     let marker = "0";
     let offset = 0;
     for (;;) {
-      const { xml } = await this.#bucket.api.xml(this.#call("GET", options, {
-        query: { uploadId: this.id, "max-parts": "1000", ...(marker === "0" ? {} : { "part-number-marker": marker }) },
-      }), "ListPartsResult");
+      const xml = await this.#listParts(marker, options);
       for (const part of children(xml, "Part")) {
         const number = Number(text(part, "PartNumber"));
         const size = Number(text(part, "Size"));
@@ -105,6 +112,18 @@ export class S3Upload implements Upload {
     const done = (target: ObjectInfo | undefined): WriteReceipt | undefined =>
       target !== undefined && expected !== undefined && target.etag === expected && target.size === size
         ? { etag: target.etag, size, version: target.version, lastModified: target.lastModified } : undefined;
+
+    if (this.#maybeComplete) {
+      // Some servers answer a second complete with the first one's success, whatever became of the object since. So they are
+      // asked what there is: the object of exactly these parts, or an upload that is still open.
+      const receipt = done(await headOrNone(this.#bucket, key, signal));
+      if (receipt !== undefined) {
+        await this.abort({ signal });
+        return receipt;
+      }
+      await this.#listParts("0", { signal });
+    }
+    this.#maybeComplete = true;
 
     let before: WriteReceipt | undefined;
     let headers: Record<string, string>;
@@ -146,6 +165,14 @@ export class S3Upload implements Upload {
     } catch (error) {
       if (!isStoreError(error, "not-found")) throw error;
     }
+  }
+
+  /** One page of parts; `not-found` when the upload is gone. */
+  async #listParts(marker: string, options: CallOptions): Promise<Xml> {
+    const { xml } = await this.#bucket.api.xml(this.#call("GET", options, {
+      query: { uploadId: this.id, "max-parts": "1000", ...(marker === "0" ? {} : { "part-number-marker": marker }) },
+    }), "ListPartsResult");
+    return xml;
   }
 
   get #limits(): PartLimits {
