@@ -19,5 +19,6 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "openBacking", open_backing);
   export_function(env, exports, "closeBacking", close_backing);
   export_function(env, exports, "openChannel", open_channel);
+  export_function(env, exports, "sendDatagram", send_datagram);
   return exports;
 }

@@ -30,6 +30,8 @@ napi_value adopt_descriptor(napi_env env, napi_callback_info info);
 napi_value open_backing(napi_env env, napi_callback_info info);    // backing.c
 napi_value close_backing(napi_env env, napi_callback_info info);
 
+napi_value send_datagram(napi_env env, napi_callback_info info);   // service.c
+
 // Arguments of a call; false after an exception was thrown.
 static inline int get_arguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *values, void **data) {
   size_t count = wanted;

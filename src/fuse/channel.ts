@@ -24,6 +24,7 @@ interface Addon {
   openBacking(device: number, file: number): number;
   closeBacking(device: number, id: number): number;
   openChannel(device: number, input: Buffer, output: Buffer, onMessage: OnMessage): AddonChannel | number;
+  sendDatagram(path: Buffer, data: Buffer): number;
 }
 
 // From src/fuse and from dist/fuse alike.
@@ -121,6 +122,14 @@ export function receiveDescriptor(socket: number): number {
 /** Prepares a /dev/fuse descriptor that somebody else opened. @throws ChannelError: ENOTTY when it is something else. */
 export function adoptDescriptor(descriptor: number): void {
   check("fcntl", addon().adoptDescriptor(descriptor));
+}
+
+/**
+ * One datagram to a unix socket; "@" in front of the path means the abstract name space. Nothing of FUSE, but Node cannot
+ * do it and only this file sees the addon. @throws ChannelError
+ */
+export function sendDatagram(path: string, data: Buffer): void {
+  check("sendto", addon().sendDatagram(Buffer.from(path), data));
 }
 
 /** Largest reply head: structures and names, no data. */

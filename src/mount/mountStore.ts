@@ -9,7 +9,6 @@ import type { RequestCounts } from "../control/protocol.js";
 import { ObjectFilesystem } from "../fs/objectFilesystem.js";
 import { mountWithDriver } from "../fuse/driver.js";
 import { CachedReads } from "../read/cachedReads.js";
-import { AccountStore } from "../store/account.js";
 import type { ObjectStore } from "../store/objectStore.js";
 import { LATENCY_BOUNDS, type CallStats, type StoreMetrics } from "../store/observe.js";
 import { PrefixStore } from "../store/prefix.js";
@@ -17,7 +16,7 @@ import { ByteBudget } from "../util/byteBudget.js";
 import type { Clock } from "../util/clock.js";
 import type { Logger } from "../util/log.js";
 import { StagedWrites } from "../write/stagedWrites.js";
-import { openContainer, openWrappedService, type OpenedService } from "./openStore.js";
+import { openContainer, openWholeAccount, openWrappedService, type OpenedService } from "./openStore.js";
 import { MountSession } from "./session.js";
 
 export interface MountRequest {
@@ -86,7 +85,7 @@ export async function mountStore(request: MountRequest): Promise<MountSession> {
 /** The container below the URL's prefix; without a container, all of them as directories. */
 async function openStore(opened: OpenedService, config: ReadyConfig, signal: AbortSignal): Promise<ObjectStore> {
   const { container, prefix } = opened.parsed;
-  if (container === undefined) return await AccountStore.open(opened.service, { signal });
+  if (container === undefined) return await openWholeAccount(opened, signal);
   const store = await openContainer(opened, container, config.createContainer, signal);
   return prefix === "" ? store : new PrefixStore(store, prefix);
 }

@@ -8,9 +8,10 @@
 import type { MountConfig } from "../config/config.js";
 import type { OptionValue } from "../config/values.js";
 import { openService, parseStoreUrl, type StoreUrl } from "../backends/registry.js";
+import { openAccount } from "../store/account.js";
 import { isStoreError } from "../store/errors.js";
 import { LimitService, RequestLimit } from "../store/limit.js";
-import type { ObjectService, ObjectStore } from "../store/objectStore.js";
+import type { Capabilities, ObjectService, ObjectStore } from "../store/objectStore.js";
 import { ObserveService, StoreMetrics } from "../store/observe.js";
 import { RetryBudget, RetryService, RetryStore, type RetryOptions } from "../store/retry.js";
 import { RetryPolicy } from "../store/retryPolicy.js";
@@ -66,6 +67,20 @@ export async function openContainer({ limited, patient, impatient }: OpenedServi
   // What is wrong with the permissions is told while somebody listens, not by the first ls.
   if (store.capabilities.list !== "none") await new RetryStore(store, impatient).list({ prefix: "", limit: 1, signal });
   return new RetryStore(store, patient);
+}
+
+/** Of containers that are yet to be made, in an account that has none to ask: what every service of today can do. */
+const ASSUMED: Capabilities = {
+  list: "delimiter", listOrdered: true, listMetadata: false, conditionalPut: "none", conditionalComplete: "none", conditionalGet: true, conditionalDelete: false,
+  maxPutSize: 5 * 2 ** 30, upload: { minSize: 5 * 2 ** 20, maxSize: 5 * 2 ** 30, maxParts: 10_000, maxObjectSize: 5 * 2 ** 40, equalSizes: true },
+  resume: true, copyPart: false, copy: { maxSize: 5 * 2 ** 30 }, rename: "none", append: false, truncate: false, immutable: false,
+  metadata: { maxBytes: 2048, update: "copy" }, ttl: false, checksums: [], containers: true, usage: false, presign: false, versions: false, maxKeyBytes: 1024,
+};
+
+/** All containers of the account as one store. @throws StoreError */
+export async function openWholeAccount({ service, limited, impatient }: OpenedService, signal?: AbortSignal): Promise<ObjectStore> {
+  await new RetryService(limited, impatient).containers({ signal });
+  return await openAccount(service, { assumed: ASSUMED, signal });
 }
 
 export async function createIfMissing(service: ObjectService, name: string, signal?: AbortSignal): Promise<void> {

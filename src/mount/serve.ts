@@ -3,6 +3,7 @@
 import { connectOrClean, ensureRuntimeDirectory, socketPath } from "../control/directory.js";
 import { ControlError, type PendingStatus } from "../control/protocol.js";
 import { ControlServer } from "../control/server.js";
+import { sendDatagram, whyNoAddon } from "../fuse/channel.js";
 import { createLogger, LOG_LEVELS, setLogLevel, type LogLevel, type Logger } from "../util/log.js";
 import { systemClock } from "../util/clock.js";
 import { MountFailure, toFailure } from "./failure.js";
@@ -28,7 +29,7 @@ export interface ServeRequest extends Omit<MountRequest, "logger" | "clock" | "s
 export async function serve(request: ServeRequest): Promise<"ok" | "unsaved"> {
   const { config, mountpoint } = request;
   const logger = createLogger({ level: config.logLevel, file: config.logFile, format: config.logFormat });
-  const notifier = new ServiceNotifier({ environment: request.environment, logger });
+  const notifier = new ServiceNotifier({ environment: request.environment, logger, send: whyNoAddon() === undefined ? sendDatagram : undefined });
   // A first signal while the store is still being opened gives up; later it drains.
   const opening = new AbortController();
   const signals = new Signals(() => opening.abort(new MountFailure("timeout", "Interrupted before the mount answered.")));
