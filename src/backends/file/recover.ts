@@ -9,7 +9,7 @@ import type { Clock } from "../../util/clock.js";
 import type { Logger } from "../../util/log.js";
 import { exists, readSmall, succeeds } from "./api.js";
 import { removeTree, type ChangeRecord } from "./changes.js";
-import { ContainerPaths, type StorePaths } from "./layout.js";
+import type { ContainerPaths, StorePaths } from "./layout.js";
 import { readManifest } from "./objectFile.js";
 import { parseOwner, type Owner } from "./owner.js";
 import { UPLOAD_FILE } from "./upload.js";
