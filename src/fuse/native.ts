@@ -5,6 +5,7 @@ import type { Filesystem } from "../fs/filesystem.js";
 import type { Logger } from "../util/log.js";
 import { mountAt, unmountAt } from "./mount.js";
 import type { MountRequest } from "./mountOptions.js";
+import type { Negotiated } from "./protocol/init.js";
 import { raiseReadAhead } from "./readAhead.js";
 import { FuseSession } from "./session.js";
 import { mayAdminister } from "./support.js";
@@ -21,6 +22,11 @@ export interface NativeMountOptions extends MountRequest {
   readonly maxBackground?: number | undefined;
   /** Let the kernel serve opens that name a backing file by itself, where it can. Default: where this process may. */
   readonly passthrough?: boolean | undefined;
+  /**
+   * With /dev/fd/N: what a predecessor on this descriptor agreed on (`FuseSession.negotiated`). No INIT comes then, and what
+   * it left unanswered is handed over again. The filesystem must know its inodes and handles.
+   */
+  readonly resume?: Negotiated | undefined;
 }
 
 const DEFAULT_READ_AHEAD = 4 << 20;
@@ -35,7 +41,7 @@ export async function mountNative(filesystem: Filesystem, options: NativeMountOp
   let session: FuseSession;
   try {
     session = new FuseSession({
-      filesystem, mounted, logger: options.logger, wireLog: options.wireLog,
+      filesystem, mounted, logger: options.logger, wireLog: options.wireLog, resume: options.resume,
       wishes: { passthrough: options.passthrough ?? mayAdminister(), maxBackground: options.maxBackground ?? DEFAULT_MAX_BACKGROUND },
     });
   } catch (error) {
