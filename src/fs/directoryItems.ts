@@ -18,7 +18,7 @@ export interface Item {
   info: ObjectInfo | undefined;
   /** A directory's marker; null: none; undefined: not known. */
   marker: ObjectInfo | null | undefined;
-  readonly legacy: readonly string[] | undefined;
+  legacy: readonly string[] | undefined;
 }
 
 export interface Folded {

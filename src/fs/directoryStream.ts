@@ -180,6 +180,7 @@ export class DirectoryStream {
     if (!item.shadowed) {
       item.directory = true;
       item.marker = item.info;
+      item.legacy = item.info === undefined ? undefined : [item.info.key];
     }
     item.info = undefined;
   }
@@ -266,9 +267,13 @@ export class DirectoryStream {
         if (info === undefined) gone.add(item);
         else {
           item.info = info;
+          const isDirectory = item.component !== "" && isDirectoryObject(info);
+          if (isDirectory) this.#turnIntoDirectory(item);
           const known = this.#directory.cache.entries.get(item.component);
-          if (known?.object !== undefined && known.object.metadata === undefined) this.#directory.cache.learn(item.component, { ...known, object: info }, page.epoch);
-          if (item.component !== "" && isDirectoryObject(info)) this.#turnIntoDirectory(item);
+          if (known?.object === undefined || known.object.metadata !== undefined) return;
+          this.#directory.cache.learn(item.component, isDirectory
+            ? { ...known, directory: true, object: undefined, marker: known.directory ? known.marker : info, legacy: [...known.legacy ?? [], info.key] }
+            : { ...known, object: info }, page.epoch);
         }
       } catch (error) {
         // One object that may not be read must not hide the directory: it keeps what the listing said.

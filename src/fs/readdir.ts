@@ -59,6 +59,10 @@ export class DirectoryReader {
     if (handle.operations === 0) this.#end(handle);
   }
 
+  closeAll(): void {
+    for (const fh of this.#handles.keys()) this.releasedir(fh as Fh);
+  }
+
   async readdir(context: Context, fh: Fh, offset: number, sink: DirectorySink, plus: boolean): Promise<void> {
     const handle = this.#handles.get(fh);
     if (handle === undefined) throw new FsError("EBADF", "no such directory handle");
