@@ -10,6 +10,8 @@ import { ProgressLine, say, size } from "./output.js";
 
 export async function unmountCommand(invocation: Invocation): Promise<ExitName> {
   const mountpoint = await resolveMountpoint(invocation.positional["dir"] as string);
+  // Whoever calls this from inside the mount must not be kept by us as well.
+  process.chdir("/");
   const lazy = invocation.flags["lazy"] === true;
   const client = await connectToMount(await searchDirectories(invocation), mountpoint).catch((error: unknown) => { throw ofControl(error, mountpoint); });
   if (client === undefined) return await withoutDaemon(mountpoint);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 export async function holdersOf(mountpoint: string): Promise<{ readonly pid: number; readonly command: string }[]> {
   const inside = (path: string): boolean => path === mountpoint || path.startsWith(`${mountpoint}/`);
   const found: { pid: number; command: string }[] = [];
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && name !== String(process.pid))) {
     const base = join("/proc", pid);
     const descriptors = await readdir(join(base, "fd")).catch(() => [] as string[]);
     const links = [join(base, "cwd"), join(base, "root"), join(base, "exe"), ...descriptors.map((fd) => join(base, "fd", fd))];
