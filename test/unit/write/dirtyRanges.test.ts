@@ -9,14 +9,14 @@ describe("DirtyRanges", () => {
   it("agrees with a bitmap after any additions and removals", () => {
     fc.assert(fc.property(fc.array(fc.tuple(fc.boolean(), interval), { maxLength: 40 }), interval, (steps, [from, to]) => {
       const ranges = new DirtyRanges();
-      const map = new Array<boolean>(WIDTH).fill(false);
+      const map = Array.from({ length: WIDTH }, () => false);
       for (const [add, [start, end]] of steps) {
         if (add) ranges.add(start, end);
         else ranges.remove(start, end);
         map.fill(add, start, end);
       }
       const all = ranges.all();
-      const seen = new Array<boolean>(WIDTH).fill(false);
+      const seen = Array.from({ length: WIDTH }, () => false);
       for (const { start, end } of all) seen.fill(true, start, end);
       expect(seen).toEqual(map);
       // Sorted, disjoint, not adjacent, not empty.
@@ -28,7 +28,7 @@ describe("DirtyRanges", () => {
       const piece = map.slice(from, to);
       expect(ranges.covers(from, to)).toBe(piece.every(Boolean));
       expect(ranges.overlaps(from, to)).toBe(piece.some(Boolean));
-      const inside = new Array<boolean>(WIDTH).fill(false);
+      const inside = Array.from({ length: WIDTH }, () => false);
       for (const { start, end } of ranges.within(from, to)) inside.fill(true, start, end);
       for (const { start, end } of ranges.holes(from, to)) {
         expect(map.slice(start, end).some(Boolean)).toBe(false);

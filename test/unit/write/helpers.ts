@@ -56,7 +56,7 @@ export function withFaults<T extends object>(target: T, faults: Faults, calls: s
 }
 
 /** A promise and its settling, to hold a call until the test says so. */
-export function latch(): { readonly wait: Promise<void>; open(): void } {
+export function latch(): { readonly wait: Promise<void>; readonly open: () => void } {
   let open = (): void => undefined;
   const wait = new Promise<void>((resolve) => { open = resolve; });
   return { wait, open };
@@ -71,9 +71,9 @@ export interface Setup {
   readonly faults: Faults;
   /** Names of the calls so far. */
   readonly calls: string[];
-  bytes(key: string): Promise<Buffer>;
+  readonly bytes: (key: string) => Promise<Buffer>;
   /** Puts an object and answers it as a base. */
-  base(key: string, bytes: Buffer | string): Promise<BaseVersion>;
+  readonly base: (key: string, bytes: Buffer | string) => Promise<BaseVersion>;
 }
 
 export async function setup(options: WriteOptions = {}, memoryOptions: ConstructorParameters<typeof MemoryStore>[0] = {},

@@ -9,7 +9,7 @@ import { latch, request, setup, text, type Setup } from "./helpers.js";
 interface At extends Setup {
   readonly file: StagedFile;
   /** Lets the held put go on; only in "committing". */
-  go(outcome?: "fail"): void;
+  readonly go: (outcome?: "fail") => void;
 }
 
 /** A file "k" (base "old") brought into a state. */
@@ -140,6 +140,18 @@ describe("committing", () => {
     expect(calls).toContain("setMetadata");
     expect(file.state).toBe("clean");
     expect((await memory.head("k")).metadata).toEqual({ mode: "33188" });
+  });
+
+  it("is dirty after a commit during which the description changed", async () => {
+    const { file, go, calls } = await inState("committing");
+    const commit = file.commit();
+    while (!calls.includes("put")) await new Promise(setImmediate);
+    file.touch();
+    go();
+    await commit;
+    expect(file.state).toBe("dirty");
+    await file.close();
+    expect(calls.at(-1)).toBe("setMetadata");
   });
 
   it("can be read", async () => {
