@@ -53,6 +53,8 @@ export interface ListRequest {
   /** Upper bound of objects plus prefixes in the page; the store may give fewer. Default: what it likes best. */
   readonly limit?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** As in CallOptions. */
+  readonly priority?: "foreground" | "background" | undefined;
 }
 
 /**
@@ -102,6 +104,8 @@ export interface WriteConditions {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+  /** A hint for the limit wrapper: what nobody waits for (prefetch, warming a cache) goes behind what somebody waits for. Absent: foreground. */
+  readonly priority?: "foreground" | "background" | undefined;
 }
 
 export interface GetOptions extends CallOptions {

@@ -20,6 +20,7 @@ export interface StoreCall {
   readonly signal: AbortSignal | undefined;
   /** Bytes of the body it sends. */
   readonly sends: number;
+  readonly background: boolean;
 }
 
 type UploadCopyOptions = CallOptions & { readonly sourceIfMatch?: string | undefined; readonly fromContainer?: string | undefined };
@@ -44,7 +45,7 @@ export class StoreWrapper implements ObjectStore {
 
   /** One call through the places above. */
   protected through<T>(name: StoreCall["name"], key: string | undefined, options: CallOptions | undefined, work: () => Promise<T>): Promise<T> {
-    return this.onCall({ name, key, signal: options?.signal, sends: 0 }, work);
+    return this.onCall({ name, key, signal: options?.signal, sends: 0, background: options?.priority === "background" }, work);
   }
 
   head(key: string, options?: CallOptions): Promise<ObjectInfo> {
@@ -56,11 +57,11 @@ export class StoreWrapper implements ObjectStore {
   }
 
   get(key: string, range?: ByteRange, options?: GetOptions): Promise<ObjectStream> {
-    return this.onGet({ name: "get", key, signal: options?.signal, sends: 0 }, () => this.inner.get(key, range, options));
+    return this.onGet({ name: "get", key, signal: options?.signal, sends: 0, background: options?.priority === "background" }, () => this.inner.get(key, range, options));
   }
 
   put(key: string, body: Body, options?: PutOptions): Promise<WriteReceipt> {
-    const call: StoreCall = { name: "put", key, signal: options?.signal, sends: body.length };
+    const call: StoreCall = { name: "put", key, signal: options?.signal, sends: body.length, background: options?.priority === "background" };
     return this.onCall(call, () => this.inner.put(key, this.onBody(call, body), options));
   }
 
@@ -97,7 +98,7 @@ export class StoreWrapper implements ObjectStore {
     return {
       key, id: upload.id,
       putPart: (number: number, offset: number, last: boolean, body: Body, options?: CallOptions): Promise<PartReceipt> => {
-        const call: StoreCall = { name: "putPart", key, signal: options?.signal, sends: body.length };
+        const call: StoreCall = { name: "putPart", key, signal: options?.signal, sends: body.length, background: options?.priority === "background" };
         return this.onCall(call, () => upload.putPart(number, offset, last, this.onBody(call, body), options));
       },
       copyPart: (number: number, offset: number, from: string, range: ByteRange, options?: UploadCopyOptions): Promise<PartReceipt> =>
@@ -136,7 +137,7 @@ export class ServiceWrapper implements ObjectService {
   protected wrapStore(store: ObjectStore, _name: string): ObjectStore { return store; }
 
   #through<T>(name: ServiceCallName, key: string | undefined, options: CallOptions | undefined, work: () => Promise<T>): Promise<T> {
-    return this.onCall({ name, key, signal: options?.signal, sends: 0 }, work);
+    return this.onCall({ name, key, signal: options?.signal, sends: 0, background: options?.priority === "background" }, work);
   }
 
   containers(options?: CallOptions): Promise<ContainerInfo[]> {

@@ -32,6 +32,8 @@ export interface ObjectStoreContractOptions {
   readonly refuses?: ((key: string) => boolean) | undefined;
   /** Cases this server is known to fail, each with the reason. An unknown name fails the suite. */
   readonly known?: Readonly<Record<string, string>> | undefined;
+  /** Starts every key of the suite (for a store where not every key can be); ends in "/". */
+  readonly root?: string | undefined;
   /** Objects of the listing over many pages, default 1,100. */
   readonly many?: number | undefined;
   /** Calls at once, default 100. */
@@ -75,7 +77,7 @@ export class ContractRun {
   async run(one: ContractCase): Promise<string | undefined> {
     const { capabilities } = this.store;
     if (one.when?.(capabilities) === false) return "not declared";
-    const prefix = `${this.#root}/${++this.#count}/`;
+    const prefix = `${this.#options.root ?? ""}${this.#root}/${++this.#count}/`;
     const others: string[] = [];
     const context: ContractContext = {
       store: this.store, second: this.#second, capabilities, prefix,

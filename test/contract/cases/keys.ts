@@ -121,7 +121,7 @@ export const keyCases: readonly ContractCase[] = [
       for (const name of [".", "..", "/", "//", "../objmount-contract", "/objmount-contract", "a/../../objmount-contract"]) {
         alsoClean(name);
         if (refuses(name)) {
-          await rejects(putBytes(store, name, "x"), "invalid");
+          await rejects(putBytes(store, name, "x"), "invalid", "no-container");
           continue;
         }
         await putBytes(store, name, prefix + name);
