@@ -32,5 +32,5 @@ if (server === undefined) {
     many: 1100,
     concurrency: 50,
   });
-  objectServiceContract({ name: `${server.name} ${server.version}`, open: () => openService(server), ...known.service });
+  objectServiceContract({ name: `${server.name} ${server.version}`, open: () => openService(server), known: known.serviceCases });
 }

@@ -6,7 +6,7 @@ import type { ObjectServiceContractOptions, ObjectStoreContractOptions } from ".
 export interface Known {
   readonly refuses?: ObjectStoreContractOptions["refuses"];
   readonly cases?: ObjectStoreContractOptions["known"];
-  readonly service?: Partial<ObjectServiceContractOptions>;
+  readonly serviceCases?: ObjectServiceContractOptions["known"];
 }
 
 const FILES = "keeps objects as files: a key and keys below it cannot both be, and a key that ends in a slash has no data";
@@ -24,6 +24,19 @@ export const KNOWN: Readonly<Record<string, Known>> = {
       "listings are in UTF-8 byte order": FILES,
       "after starts strictly behind a key": FILES,
       "a listing follows every put and delete": FILES,
+    },
+  },
+  rgw: {
+    cases: {
+      "the object is made of exactly the parts named": "radosgw 16 completes an upload of all its parts or refuses (InvalidPart)",
+    },
+    serviceCases: {
+      "of many who create one container, one wins": "answers the second creation of one's own bucket with success, as Amazon does in us-east-1",
+    },
+  },
+  swift: {
+    cases: {
+      "awkward keys are listed as they are": "a listing whose prefix ends in U+10FFFF fails inside (chr() arg not in range)",
     },
   },
 };

@@ -19,6 +19,14 @@ export interface Findings {
   readonly delete: boolean;
   /** Keys are taken as they are; false: empty, "." and ".." segments are cleaned away, so different keys would be one object. */
   readonly rawPaths: boolean;
+  /** If-Match of a PUT holds only when the entity tag stands there without its quotes. */
+  readonly plainIfMatch: boolean;
+  /** UploadPartCopy looks at x-amz-copy-source-if-match. */
+  readonly partSourceMatch: boolean;
+  /** Names of user metadata keep their underscores. */
+  readonly underscores: boolean;
+  /** User metadata of Amazon's size, in one value, is kept; false: values end at 256 bytes. */
+  readonly longMetadata: boolean;
   /** The server verifies x-amz-checksum-crc32 (asked only where it would be used). */
   readonly crc32: boolean;
 }
@@ -80,7 +88,7 @@ export async function conditionHeaders(bucket: Bucket, key: string, conditions: 
   const { ifMatch, ifNoneMatch } = conditions ?? {};
   if (ifMatch === undefined && ifNoneMatch === undefined) return {};
   if (enforced === "swap" || (enforced === "create" && ifNoneMatch !== undefined)) {
-    return ifMatch === undefined ? { "if-none-match": "*" } : { "if-match": `"${ifMatch}"` };
+    return ifMatch === undefined ? { "if-none-match": "*" } : { "if-match": bucket.findings.plainIfMatch ? ifMatch : `"${ifMatch}"` };
   }
   const target = await headOrNone(bucket, key, signal);
   seen?.(target);

@@ -44,7 +44,7 @@ export async function copyObject(bucket: Bucket, from: string, to: string, optio
   try {
     return await copyWhole(bucket, found, to, {
       ...headers,
-      ...(replace ? replacing(found, options.metadata ?? info.metadata ?? {}, options.contentType) : { "x-amz-metadata-directive": "COPY" }),
+      ...(replace ? replacing(bucket, found, options.metadata ?? info.metadata ?? {}, options.contentType) : { "x-amz-metadata-directive": "COPY" }),
     }, signal);
   } catch (error) {
     throw asPrecondition(error, options);
@@ -55,19 +55,19 @@ export async function setMetadata(bucket: Bucket, key: string, metadata: Metadat
   options: { readonly ifMatch?: string | undefined; readonly contentType?: string | undefined; readonly signal?: AbortSignal | undefined }): Promise<WriteReceipt> {
   const { signal } = options;
   const found = await source(bucket, bucket.name, key, options.ifMatch, signal);
-  const replaced = replacing(found, metadata, options.contentType);
+  const replaced = replacing(bucket, found, metadata, options.contentType);
   if (found.info.size > MAX_SINGLE) return copyByParts(bucket, found, key, metadata, replaced, signal);
   // The source's own condition guards the reading; where the server can, the target's guards the replacing.
   const guard: Record<string, string> = bucket.findings.copy === "swap" ? { "if-match": `"${found.info.etag}"` } : {};
   return copyWhole(bucket, found, key, { ...guard, ...replaced }, signal);
 }
 
-function replacing(found: Source, metadata: Metadata, contentType: string | undefined): Record<string, string> {
+function replacing(bucket: Bucket, found: Source, metadata: Metadata, contentType: string | undefined): Record<string, string> {
   const kept = Object.fromEntries(KEPT.flatMap((name) => found.headers[name] === undefined ? [] : [[name, found.headers[name] as string]]));
   return {
     "x-amz-metadata-directive": "REPLACE", ...kept,
     "content-type": contentType ?? found.info.contentType ?? DEFAULT_TYPE,
-    ...metadataHeaders(metadata),
+    ...metadataHeaders(metadata, bucket.findings.underscores),
   };
 }
 

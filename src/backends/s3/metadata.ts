@@ -49,16 +49,22 @@ function fromLatin1(text: string): string {
   }
 }
 
-export function metadataHeaders(metadata: Metadata | undefined): Record<string, string> {
+/** How an underscore is written in a name where the server turns underscores into hyphens. */
+const UNDERSCORE = ".-5f-.";
+
+/** @param underscores whether the server keeps them in names. */
+export function metadataHeaders(metadata: Metadata | undefined, underscores: boolean): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(metadata ?? {})) headers[PREFIX + name] = encodeValue(value);
+  for (const [name, value] of Object.entries(metadata ?? {})) {
+    headers[PREFIX + (underscores ? name : name.replaceAll("_", UNDERSCORE))] = encodeValue(value);
+  }
   return headers;
 }
 
 export function metadataOf(headers: Readonly<Record<string, string>>): Metadata {
   const metadata: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (name.startsWith(PREFIX)) metadata[name.slice(PREFIX.length)] = decodeValue(value);
+    if (name.startsWith(PREFIX)) metadata[name.slice(PREFIX.length).replaceAll(UNDERSCORE, "_")] = decodeValue(value);
   }
   return metadata;
 }

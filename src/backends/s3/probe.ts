@@ -15,11 +15,13 @@ import { copySource } from "./upload.js";
 
 export const PROBE_NAME = ".objmount-probe-";
 
-const NONE: Findings = { put: "none", complete: "none", copy: "none", delete: false, rawPaths: true, crc32: false };
-const ALL: Findings = { put: "swap", complete: "swap", copy: "swap", delete: true, rawPaths: true, crc32: true };
-const WRONG = '"00000000000000000000000000000000"';
+const NONE: Findings = {
+  put: "none", complete: "none", copy: "none", delete: false, rawPaths: true, plainIfMatch: false, partSourceMatch: true, underscores: true, longMetadata: true, crc32: false,
+};
+const ALL: Findings = { ...NONE, put: "swap", complete: "swap", copy: "swap", delete: true, crc32: true };
+const WRONG = "00000000000000000000000000000000";
 const CACHE_AGE = 7 * 86_400_000;
-const CACHE_VERSION = 2;
+const CACHE_VERSION = 3;
 
 const memory = new Map<string, Findings>();
 
@@ -83,23 +85,25 @@ class Probe {
 
   /** Undefined when these credentials may not write here. */
   async run(): Promise<Findings | undefined> {
-    const keys = ["p", "m", "c"].map((letter) => `${this.#key}-${letter}`) as [string, string, string];
+    const names = ["p", "m", "c", "s", "t"].map((letter) => `${this.#key}-${letter}`) as [string, string, string, string, string];
+    const [plain, upload, copied, summed, told] = names;
     try {
-      // Three keys, so that the three questions can be asked at once.
-      const etags = await Promise.all(keys.map((key) => this.#put(key)));
-      const [put, complete, copy, crc32, rawPaths] = await Promise.all([
-        this.#level((headers) => this.#write(keys[0], headers), etags[0] as string),
-        this.#complete(keys[1]),
-        this.#level((headers) => this.#copy(keys[2], headers)),
-        this.#crc32(`${this.#key}-s`),
+      // Keys of their own, so that the questions can be asked at once.
+      const [etag] = await Promise.all([this.#put(plain), this.#put(upload), this.#put(copied)]);
+      const [write, complete, copy, crc32, rawPaths, metadata] = await Promise.all([
+        this.#writes(plain, etag),
+        this.#completes(upload, copied),
+        this.#level((headers) => this.#copy(copied, headers)),
+        this.#crc32(summed),
         this.#rawPaths(`${this.#key}-d`),
+        this.#metadata(told),
       ]);
-      return { put, complete, copy, crc32, rawPaths, delete: await this.#deleteMatch(keys[0]) };
+      return { ...write, ...complete, copy, crc32, rawPaths, ...metadata, delete: await this.#deleteMatch(plain) };
     } catch (error) {
       if (isStoreError(error, "denied", "quota", "unsupported", "invalid", "exists")) return undefined;
       throw error;
     } finally {
-      await Promise.all([...keys, `${this.#key}-s`].map((key) => this.#try(this.#call("DELETE", key)).catch(() => undefined)));
+      await Promise.all(names.map((key) => this.#try(this.#call("DELETE", key)).catch(() => undefined)));
     }
   }
 
@@ -141,26 +145,50 @@ class Probe {
     }), "CopyObjectResult");
   }
 
-  /** On an object that exists. @param etag given: a condition that does hold must also be let through. */
-  async #level(write: (headers: Readonly<Record<string, string>>) => Promise<Reply>, etag?: string): Promise<Enforced> {
+  /** On an object that exists: what becomes of conditions that do not hold. */
+  async #level(write: (headers: Readonly<Record<string, string>>) => Promise<Reply>): Promise<Enforced> {
     if (await write({ "if-none-match": "*" }) !== "enforced") return "none";
-    if (await write({ "if-match": WRONG }) !== "enforced") return "create";
-    return etag === undefined || await write({ "if-match": `"${etag}"` }) === "done" ? "swap" : "create";
+    return await write({ "if-match": `"${WRONG}"` }) === "enforced" ? "swap" : "create";
   }
 
-  async #complete(key: string): Promise<Enforced> {
+  /** A condition that does hold must also be let through, in one form or the other. */
+  async #writes(key: string, etag: string): Promise<Pick<Findings, "put" | "plainIfMatch">> {
+    const put = await this.#level((headers) => this.#write(key, headers));
+    if (put !== "swap" || await this.#write(key, { "if-match": `"${etag}"` }) === "done") return { put, plainIfMatch: false };
+    const plain = await this.#write(key, { "if-match": WRONG }) === "enforced" && await this.#write(key, { "if-match": etag }) === "done";
+    return { put: plain ? "swap" : "create", plainIfMatch: plain };
+  }
+
+  async #completes(key: string, source: string): Promise<Pick<Findings, "complete" | "partSourceMatch">> {
     const { config } = this.#api;
     const { xml } = await this.#api.xml(this.#call("POST", key, { query: { uploads: "" }, headers: { ...config.createHeaders, ...config.keyHeaders } }), "InitiateMultipartUploadResult");
     const uploadId = text(xml, "UploadId") ?? "";
     try {
       const part = await this.#api.head({ ...this.#body(key), headers: config.keyHeaders, query: { partNumber: "1", uploadId } });
       const body = bodyOf(`<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Part><PartNumber>1</PartNumber><ETag>&quot;${unquote(part.headers["etag"])}&quot;</ETag></Part></CompleteMultipartUpload>`);
-      return await this.#level((headers) => this.#try(this.#call("POST", key, {
+      const partSourceMatch = await this.#try(this.#call("PUT", key, {
+        query: { partNumber: "2", uploadId },
+        headers: { ...config.keyHeaders, ...config.sourceKeyHeaders, "x-amz-copy-source": copySource(this.#bucket, source), "x-amz-copy-source-if-match": `"${WRONG}"` },
+      }), "CopyPartResult") !== "done";
+      const complete = await this.#level((headers) => this.#try(this.#call("POST", key, {
         query: { uploadId }, body, headers: { "content-type": "application/xml", ...headers }, slow: true,
       }), "CompleteMultipartUploadResult"));
+      return { complete, partSourceMatch };
     } finally {
       await this.#try(this.#call("DELETE", key, { query: { uploadId } })).catch(() => undefined);
     }
+  }
+
+  async #metadata(key: string): Promise<Pick<Findings, "underscores" | "longMetadata">> {
+    await this.#api.head(this.#body(key, { "x-amz-meta-a_b": "1" }));
+    const { headers } = await this.#api.head(this.#call("HEAD", key, { headers: this.#api.config.keyHeaders }));
+    const long = { "x-amz-meta-long": "x".repeat(2000) };
+    // One server fails inside on what is too long for it; asked twice, so that a passing failure is not taken for that.
+    const asked = (): Promise<Reply> => this.#write(key, long).catch((error: unknown) => {
+      if (isStoreError(error, "unavailable") && error.status === 500) return "refused";
+      throw error;
+    });
+    return { underscores: headers["x-amz-meta-a_b"] === "1", longMetadata: await asked() === "done" || await asked() === "done" };
   }
 
   /** Whether a key with a "." segment is another one than the key without it. */
@@ -180,6 +208,6 @@ class Probe {
   }
 
   async #deleteMatch(key: string): Promise<boolean> {
-    return await this.#try(this.#call("DELETE", key, { headers: { "if-match": WRONG } })) === "enforced";
+    return await this.#try(this.#call("DELETE", key, { headers: { "if-match": `"${WRONG}"` } })) === "enforced";
   }
 }

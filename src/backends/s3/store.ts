@@ -1,15 +1,16 @@
 // One bucket as an ObjectStore.
 
 import { abortedError } from "../../store/abort.js";
-import { checkConditions, checkKey, checkMetadata } from "../../store/checks.js";
+import { checkConditions, checkKey, checkMetadata, checkTarget } from "../../store/checks.js";
 import { isStoreError, StoreError } from "../../store/errors.js";
 import type {
   Body, ByteRange, CallOptions, Capabilities, CopyOptions, DeleteOptions, GetOptions, ListPage, ListRequest, Metadata, ObjectInfo, ObjectStore, ObjectStream, PutOptions,
-  Upload, Usage, WriteReceipt,
+  Upload, Usage, WriteConditions, WriteReceipt,
 } from "../../store/objectStore.js";
 import { objectStream } from "../../store/objectStream.js";
 import type { S3Api } from "./api.js";
-import { asPrecondition, conditionHeaders, DEFAULT_TYPE, headObject, infoOf, MAX_SINGLE, MIN_PART, type Bucket, type Findings } from "./bucket.js";
+import { asPrecondition, conditionHeaders, DEFAULT_TYPE, headObject, headOrNone, infoOf, MAX_SINGLE, MIN_PART, type Bucket, type Findings } from "./bucket.js";
+import { digestBody } from "./checksum.js";
 import { copyObject, setMetadata } from "./copy.js";
 import { BulkDelete } from "./deleteMany.js";
 import { notS3, transportError } from "./errors.js";
@@ -18,8 +19,9 @@ import { metadataHeaders } from "./metadata.js";
 import { fitsXml, unquote } from "./parse.js";
 import { beginUpload, S3Upload } from "./upload.js";
 
-/** Of names and values together (Amazon's limit). */
+/** Of names and values together: Amazon's limit, and that of a server which ends values at 256 bytes. */
 const MAX_METADATA = 2048;
+const SHORT_METADATA = 256;
 const MAX_OBJECT = 50e12;
 
 export function capabilitiesOf(api: S3Api, name: string, findings: Findings): Capabilities {
@@ -34,7 +36,7 @@ export function capabilitiesOf(api: S3Api, name: string, findings: Findings): Ca
     copyPart: config.equalParts ? false : Object.freeze({ minSize: MIN_PART }),
     copy: Object.freeze({ maxSize: MAX_SINGLE }),
     rename: "none", append: false, truncate: false, immutable: false,
-    metadata: Object.freeze({ maxBytes: MAX_METADATA, update: "copy" as const }),
+    metadata: Object.freeze({ maxBytes: findings.longMetadata ? MAX_METADATA : SHORT_METADATA, update: "copy" as const }),
     ttl: false,
     checksums: Object.freeze(["md5" as const, ...(api.signsPayload(name) ? ["sha256" as const] : []), ...own]),
     containers: true, usage: false,
@@ -120,17 +122,31 @@ export class S3Store implements ObjectStore {
     const signal = this.#signal(options);
     const condition = await conditionHeaders(this.#bucket, key, options, findings.put, signal);
     try {
-      const { headers } = await api.head({
+      const { headers, status } = await api.head({
         method: "PUT", bucket: name, key, body, checksum, signal,
-        headers: { "content-type": options.contentType ?? DEFAULT_TYPE, ...metadataHeaders(options.metadata), ...api.config.createHeaders, ...api.config.keyHeaders, ...condition },
+        headers: { "content-type": options.contentType ?? DEFAULT_TYPE, ...metadataHeaders(options.metadata, findings.underscores), ...api.config.createHeaders, ...api.config.keyHeaders, ...condition },
       });
       const etag = unquote(headers["etag"]);
-      if (etag === "") throw notS3(api.subject({ bucket: name, key }), "no entity tag");
+      if (etag === "") {
+        // Taken, and replaced at once by a later write (Swift's 202). Its tag would have been the data's MD5.
+        if (status !== 202 && headers["x-amz-request-id"] === undefined) throw notS3(api.subject({ bucket: name, key }), "no entity tag");
+        const sum = (await digestBody(body, ["md5"], signal, key)).get("md5") as Buffer;
+        return { etag: sum.toString("hex"), size: body.length };
+      }
       const version = headers["x-amz-version-id"];
       return { etag, size: body.length, ...(version === undefined || version === "null" ? {} : { version }) };
     } catch (error) {
+      if (Object.keys(condition).length > 0 && isStoreError(error, "unavailable") && error.status !== undefined) await this.#lost(key, body, options, signal);
       throw asPrecondition(error, options);
     }
+  }
+
+  /** One server fails inside for whoever comes second in a race of conditional writes: `precondition` where that is plain to see. */
+  async #lost(key: string, body: Body, conditions: WriteConditions, signal: AbortSignal | undefined): Promise<void> {
+    const target = await headOrNone(this.#bucket, key, signal);
+    if (target === undefined) return;
+    const own = (await digestBody(body, ["md5"], signal, key)).get("md5")?.toString("hex");
+    if (target.etag !== own) checkTarget(target, conditions, key);
   }
 
   async copy(from: string, to: string, options: CopyOptions = {}): Promise<WriteReceipt> {

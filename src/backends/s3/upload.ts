@@ -7,7 +7,7 @@ import { isStoreError, StoreError } from "../../store/errors.js";
 import { bodyOf } from "../../store/body.js";
 import type { Body, ByteRange, CallOptions, ObjectInfo, PartLimits, PartReceipt, PutOptions, Upload, WriteConditions, WriteReceipt } from "../../store/objectStore.js";
 import type { S3Call } from "./api.js";
-import { asPrecondition, conditionHeaders, DEFAULT_TYPE, headOrNone, type Bucket } from "./bucket.js";
+import { asPrecondition, conditionHeaders, DEFAULT_TYPE, headObject, headOrNone, type Bucket } from "./bucket.js";
 import { encodeKey } from "./endpoint.js";
 import { notS3 } from "./errors.js";
 import { metadataHeaders } from "./metadata.js";
@@ -21,7 +21,7 @@ export async function beginUpload(bucket: Bucket, key: string, options: PutOptio
   const algorithm = checksum === undefined || checksum === "md5" ? {} : { "x-amz-checksum-algorithm": checksum.toUpperCase() };
   const call: S3Call = {
     method: "POST", bucket: bucket.name, key, query: { uploads: "" }, signal: options.signal,
-    headers: { "content-type": options.contentType ?? DEFAULT_TYPE, ...extra, ...metadataHeaders(options.metadata), ...api.config.createHeaders, ...api.config.keyHeaders, ...algorithm },
+    headers: { "content-type": options.contentType ?? DEFAULT_TYPE, ...extra, ...metadataHeaders(options.metadata, bucket.findings.underscores), ...api.config.createHeaders, ...api.config.keyHeaders, ...algorithm },
   };
   const { xml } = await api.xml(call, "InitiateMultipartUploadResult");
   const id = text(xml, "UploadId");
@@ -49,8 +49,9 @@ export class S3Upload implements Upload {
     const { headers, sent } = await this.#bucket.api.head(this.#call("PUT", options, {
       query: { partNumber: String(number), uploadId: this.id }, headers: this.#bucket.api.config.keyHeaders, body, checksum: this.#bucket.checksum,
     })).catch(async (error: unknown) => {
-      // A server that knows of no such upload may say so while the data is still on its way, and reset the connection.
-      if (isStoreError(error, "unavailable") && error.cause instanceof HttpError && error.cause.kind === "reset") await this.#listParts("0", options);
+      // A server that knows of no such upload may say so while the data is still on its way, and reset the connection, or
+      // fail inside.
+      if (isStoreError(error, "unavailable") && (error.status !== undefined || (error.cause instanceof HttpError && error.cause.kind === "reset"))) await this.#listParts("0", options);
       throw error;
     });
     const etag = unquote(headers["etag"]);
@@ -73,6 +74,11 @@ export class S3Upload implements Upload {
     }), "CopyPartResult");
     const etag = unquote(text(xml, "ETag"));
     if (etag === "") throw notS3(this.#subject, "a copied part without an entity tag");
+    if (options.sourceIfMatch !== undefined && !this.#bucket.findings.partSourceMatch) {
+      // The server did not look. What is the expected version after the copy was it during the copy too.
+      const { info } = await headObject({ ...this.#bucket, name: options.fromContainer ?? this.#bucket.name }, from, options.signal);
+      if (info.etag !== options.sourceIfMatch) throw new StoreError("precondition", `s3://${this.#bucket.name}/${from}: the object to copy is not the version that was expected`, { key: from });
+    }
     return { number, offset, size: range.length, etag, ...checksumsOf(xml) };
   }
 
@@ -96,7 +102,10 @@ export class S3Upload implements Upload {
         offset += size;
       }
       const next = text(xml, "NextPartNumberMarker");
-      if (text(xml, "IsTruncated") !== "true") return found;
+      if (text(xml, "IsTruncated") !== "true") {
+        if (this.#maybeComplete && found.length > 0) await this.#refuseCompleted(found, options);
+        return found;
+      }
       if (next === undefined || next === "" || next === marker) throw notS3(this.#subject, "a list of parts that goes on, without saying where");
       marker = next;
     }
@@ -148,13 +157,16 @@ export class S3Upload implements Upload {
       if (target?.size !== size) throw new StoreError("unavailable", `s3://${this.#bucket.name}/${key}: the upload was completed, but the object cannot be seen yet`, { key });
       return { etag: target.etag, size, version: target.version, lastModified: target.lastModified };
     } catch (error) {
-      if (!isStoreError(error, "not-found", "precondition") && !(isStoreError(error) && error.code === "ConditionalRequestConflict")) throw error;
+      const failedInside = isStoreError(error, "unavailable") && error.status !== undefined;
+      if (!isStoreError(error, "not-found", "precondition") && !failedInside) throw error;
       const target = await headOrNone(this.#bucket, key, signal);
       const receipt = done(target);
       if (receipt !== undefined) {
         if (!isStoreError(error, "not-found")) await this.abort({ signal });
         return receipt;
       }
+      // One server fails inside where the upload is gone.
+      if (failedInside) await this.#listParts("0", { signal });
       throw asPrecondition(error, conditions);
     }
   }
@@ -164,6 +176,14 @@ export class S3Upload implements Upload {
       await this.#bucket.api.head(this.#call("DELETE", options, { query: { uploadId: this.id } }));
     } catch (error) {
       if (!isStoreError(error, "not-found")) throw error;
+    }
+  }
+
+  /** Some servers list the parts of a completed upload as long as its object is the current one. */
+  async #refuseCompleted(parts: readonly PartReceipt[], options: CallOptions): Promise<void> {
+    const target = await headOrNone(this.#bucket, this.key, options.signal);
+    if (target !== undefined && target.etag === multipartEtag(parts)) {
+      throw new StoreError("not-found", `${this.#subject.label}: the upload is not there any more: it was completed`, { key: this.key });
     }
   }
 
