@@ -7,7 +7,7 @@ import { mountId } from "../config/rules.js";
 import type { OptionValue } from "../config/values.js";
 import type { RequestCounts } from "../control/protocol.js";
 import { ObjectFilesystem } from "../fs/objectFilesystem.js";
-import { mountNative } from "../fuse/native.js";
+import { mountFilesystem } from "../fuse/driver.js";
 import { CachedReads } from "../read/cachedReads.js";
 import type { ObjectStore } from "../store/objectStore.js";
 import { LATENCY_BOUNDS, type CallStats, type StoreMetrics } from "../store/observe.js";
@@ -66,7 +66,7 @@ export async function mountStore(request: MountRequest): Promise<MountSession> {
     }
 
     const filesystem = new ObjectFilesystem({ store, reads, writes, logger, clock, options: await filesystemOptions(request) });
-    const frontEnd = await mountNative(filesystem, {
+    const frontEnd = await mountFilesystem(config.driver, filesystem, {
       mountpoint: request.mountpoint, fsname: config.fsname ?? request.url, readOnly: config.readOnly, allowOther: config.allowOther,
       suid: !request.mountFlags.includes("nosuid"), dev: !request.mountFlags.includes("nodev"),
       exec: !request.mountFlags.includes("noexec"), atime: !request.mountFlags.includes("noatime"),

@@ -5,8 +5,10 @@ import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { access, readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { findFusermount } from "../fuse/fusermount.js";
 import { findMount as mountAt, type MountLine } from "../fuse/mountinfo.js";
 import { SUBTYPE } from "../fuse/mountOptions.js";
+import { mayAdminister } from "../fuse/support.js";
 import { MountFailure } from "./failure.js";
 
 const ANSWER_MS = 5000;
@@ -44,7 +46,10 @@ function run(program: string, args: readonly string[], timeout: number): Promise
 
 /** "alive", "dead" (its daemon is gone) or "silent" (no answer in time). */
 export async function probeMount(mountpoint: string, timeoutMs = ANSWER_MS): Promise<"alive" | "dead" | "silent"> {
-  const answer = await run("stat", ["-c", "%F", mountpoint], timeoutMs);
+  // What the kernel has cached proves nothing: ask past it. A stat(1) that does not know how asks for the figures of the
+  // file system, which are never cached.
+  let answer = await run("stat", ["--cached=never", "-c", "%F", mountpoint], timeoutMs);
+  if (/unrecognized|invalid option|unknown option/i.test(answer.output)) answer = await run("stat", ["-f", mountpoint], timeoutMs);
   if (answer.ok) return "alive";
   if (answer.timedOut) return "silent";
   return /Transport endpoint is not connected|Software caused connection abort/.test(answer.output) ? "dead" : "alive";
@@ -65,6 +70,9 @@ export async function detachMount(mountpoint: string): Promise<string> {
 export async function prepareMountpoint(mountpoint: string): Promise<string[]> {
   const notes: string[] = [];
   if (isDescriptor(mountpoint)) return notes;
+  if (!mayAdminister() && findFusermount() === undefined) {
+    throw new MountFailure("no-fusermount", "Only root may mount by itself, and fusermount3 is not installed: install the package fuse3.");
+  }
   const mounted = await mountAt(mountpoint);
   if (mounted !== undefined && mounted.type.startsWith("fuse")) {
     const state = await probeMount(mountpoint);

@@ -24,11 +24,15 @@ function bootId(): string {
   }
 }
 
-/** Field 22 of /proc/PID/stat (proc_pid_stat(5)); the name in field 2 may hold anything, so count from its end. */
+/**
+ * Field 22 of /proc/PID/stat (proc_pid_stat(5)); the name in field 2 may hold anything, so count from its end. Undefined for
+ * a process that has ended and that nobody has waited for yet: in a container that can be for ever.
+ */
 function startOf(pid: number): string | undefined {
   try {
     const text = readFileSync(`/proc/${String(pid)}/stat`, "latin1");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
   } catch {
     return undefined;
   }

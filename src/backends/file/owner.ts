@@ -34,7 +34,9 @@ function quietly(read: () => string): string | undefined {
 
 function startTime(pid: number): string | undefined {
   // The second field is the program's name in parentheses and may contain anything.
-  return quietly(() => readFileSync(`/proc/${pid}/stat`, "latin1"))?.replace(/^.*\)/s, "").trim().split(" ")[19];
+  const fields = quietly(() => readFileSync(`/proc/${pid}/stat`, "latin1"))?.replace(/^.*\)/s, "").trim().split(" ");
+  // A zombie has ended, whether anybody waits for it or not.
+  return fields?.[0] === "Z" || fields?.[0] === "X" ? undefined : fields?.[19];
 }
 
 function describeSelf(token: string): OwnerRecord {
