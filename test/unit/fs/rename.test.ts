@@ -96,7 +96,7 @@ describe("rename of a file", () => {
 
   it("that fails leaves the old name", async () => {
     await world.put("a", "a");
-    const active = world.faults.add({ call: "copy", times: Infinity, fault: { kind: "throw", error: "unavailable" } });
+    const active = world.faults.fail({ call: "copy", times: Infinity, fault: { kind: "throw", error: "unavailable" } });
     expect(await errnoOf(world.mv("a", "b"))).toBe("EIO");
     active.remove();
     expect(await world.ls()).toEqual(["a"]);
@@ -166,7 +166,7 @@ describe("rename of a directory", () => {
 
   it("of many objects never leaves one under neither name when it fails", async () => {
     for (let i = 0; i < 30; i++) await world.putOutside(`x/${i}`, `c${i}`);
-    const active = world.faults.add({ call: "copy", nth: 12, times: Infinity, fault: { kind: "throw", error: "unavailable" } });
+    const active = world.faults.fail({ call: "copy", nth: 12, times: Infinity, fault: { kind: "throw", error: "unavailable" } });
     expect(await errnoOf(world.mv("x", "y"))).toBe("EIO");
     active.remove();
     expect((await world.keys("x/")).length).toBe(30);
@@ -179,7 +179,7 @@ describe("rename of a directory", () => {
   it("copies again what somebody else changes meanwhile", async () => {
     await world.putOutside("x/a", "one");
     await world.putOutside("x/b", "b");
-    const stalled = world.faults.add({ call: "copy", key: "x/b", fault: { kind: "stall" } });
+    const stalled = world.faults.fail({ call: "copy", key: /^[xy]\/b$/, fault: { kind: "stall" } });
     const move = world.mv("x", "y");
     await stalled.hit;
     await world.putOutside("x/a", "two");
