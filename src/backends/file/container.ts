@@ -118,7 +118,7 @@ export class Container {
       }
       let object: OpenObject | undefined;
       try {
-        object = await openObject(pin, HEAD_BYTES);
+        object = await openObject(pin, HEAD_BYTES, this.paths.quick);
         if (object === undefined) throw new StoreError("unexpected", "A file of this process has gone from the store.", { key });
         const { manifest, dataStart } = object.head;
         if (manifest.data === undefined) {

@@ -3,6 +3,7 @@
 import { mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { succeeds, syncDirectory } from "./api.js";
+import type { QuickReads } from "./quick.js";
 
 /** Directories remembered as durable; forgetting one costs a sync. */
 const REMEMBERED = 20_000;
@@ -12,9 +13,12 @@ export class Directories {
   readonly #running = new Map<string, { readonly now: Promise<void>; next: Promise<void> | undefined }>();
   readonly #durable = new Set<string>();
 
+  readonly #quick: QuickReads;
+
   /** @param sync false: nothing is written through (the option file-sync). */
-  constructor(sync: boolean) {
+  constructor(sync: boolean, quick: QuickReads) {
     this.#sync = sync;
+    this.#quick = quick;
   }
 
   /** Every change of names in `directory` made before this call is on the disk when it resolves. */
@@ -27,7 +31,7 @@ export class Directories {
   }
 
   #start(directory: string): Promise<void> {
-    const entry = { now: syncDirectory(directory).finally(() => {
+    const entry = { now: syncDirectory(directory, this.#quick).finally(() => {
       if (this.#running.get(directory) === entry) this.#running.delete(directory);
     }), next: undefined };
     this.#running.set(directory, entry);

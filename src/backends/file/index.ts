@@ -20,6 +20,7 @@ import { FILE_OPTIONS } from "./options.js";
 import { openRoot } from "./root.js";
 import { Owner } from "./owner.js";
 import { parseFileUrl } from "./parse.js";
+import { QuickReads } from "./quick.js";
 import { Reader } from "./reader.js";
 import { clearAfter, containerNames, removeHalfDeleted, sweep, withRight, type RecoverySurroundings } from "./recover.js";
 import { diskUsage, FileStore } from "./store.js";
@@ -35,6 +36,7 @@ export class FileService implements ObjectService {
   readonly label: string;
   readonly #paths: StorePaths;
   readonly #format: StoreFormat;
+  readonly #quick: QuickReads;
   readonly #options: FileServiceOptions;
   readonly #context: BackendContext;
   readonly #owner: Owner;
@@ -44,14 +46,15 @@ export class FileService implements ObjectService {
   readonly #others = new Map<string, Container>();
   #closed = false;
 
-  private constructor(paths: StorePaths, format: StoreFormat, options: FileServiceOptions, context: BackendContext, owner: Owner) {
+  private constructor(paths: StorePaths, format: StoreFormat, quick: QuickReads, options: FileServiceOptions, context: BackendContext, owner: Owner) {
     this.label = pathToFileURL(paths.root).href;
     this.#paths = paths;
     this.#format = format;
+    this.#quick = quick;
     this.#options = options;
     this.#context = context;
     this.#owner = owner;
-    this.#directories = new Directories(options.sync);
+    this.#directories = new Directories(options.sync, quick);
     this.#around = { paths, owner, clock: context.clock, logger: context.logger, containerPaths: (name) => this.#containerPaths(name) };
   }
 
@@ -60,7 +63,7 @@ export class FileService implements ObjectService {
     try {
       const format = await openRoot(root);
       const paths = new StorePaths(root);
-      const service = new FileService(paths, format, options, context, await Owner.enter(paths, context.clock));
+      const service = new FileService(paths, format, await QuickReads.at(root), options, context, await Owner.enter(paths, context.clock));
       try {
         await sweep(service.#around, options.uploadExpiry);
       } catch (error) {
@@ -179,7 +182,7 @@ export class FileService implements ObjectService {
   }
 
   #containerPaths(name: string): ContainerPaths {
-    return new ContainerPaths(this.#paths.root, name, this.#format.folded);
+    return new ContainerPaths(this.#paths.root, name, this.#format.folded, this.#quick);
   }
 }
 

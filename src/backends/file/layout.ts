@@ -15,6 +15,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { objectPath, directoryPath } from "./names.js";
+import type { QuickReads } from "./quick.js";
 
 export const MARK = ".objmount-store";
 export const FORMAT = 1;
@@ -51,10 +52,13 @@ export class ContainerPaths {
   readonly uploads: string;
   readonly work: string;
   readonly locks: string;
+  /** How its small files may be read. */
+  readonly quick: QuickReads;
   readonly #folded: boolean;
 
-  constructor(root: string, name: string, folded: boolean) {
+  constructor(root: string, name: string, folded: boolean, quick: QuickReads) {
     this.name = name;
+    this.quick = quick;
     this.directory = join(root, name);
     this.objects = join(this.directory, "objects");
     this.data = join(this.directory, "data");

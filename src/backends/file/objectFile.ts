@@ -1,10 +1,12 @@
 // Opening and reading object files.
 
+import { existsSync, openSync, readSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { StoreError } from "../../store/errors.js";
 import { close, errnoOf, exists, open, read } from "./api.js";
 import type { ContainerPaths } from "./layout.js";
 import { decodeHead, decodeSegments, HEAD_BYTES, headLength, LINE_BYTES, type Head, type Manifest, type Segment } from "./manifest.js";
+import { readStart, type QuickReads } from "./quick.js";
 
 /** A descriptor and what was read from the start of its file. The caller closes `fd`. */
 export interface OpenObject {
@@ -25,8 +27,8 @@ function giveBack(buffer: Buffer): void {
   if (spare.length < 64) spare.push(buffer);
 }
 
-async function readHead(fd: number, path: string, buffer: Buffer): Promise<{ readonly bytes: Buffer; readonly head: Head }> {
-  let bytes = buffer.subarray(0, await read(fd, buffer, buffer.length, 0));
+async function readHead(fd: number, path: string, buffer: Buffer, quick?: QuickReads): Promise<{ readonly bytes: Buffer; readonly head: Head }> {
+  let bytes = buffer.subarray(0, quick?.allowed === true ? quick.run(() => readSync(fd, buffer, 0, buffer.length, 0)) : await read(fd, buffer, buffer.length, 0));
   const wanted = bytes.length < LINE_BYTES ? 0 : LINE_BYTES + headLength(bytes, path).record;
   if (wanted > bytes.length && bytes.length === buffer.length) {
     const longer = Buffer.allocUnsafe(wanted);
@@ -36,16 +38,16 @@ async function readHead(fd: number, path: string, buffer: Buffer): Promise<{ rea
 }
 
 /** @param window how much of the file to read at once. `undefined` when there is no such file. Throws `corrupt`. */
-export async function openObject(path: string, window: number): Promise<OpenObject | undefined> {
+export async function openObject(path: string, window: number, quick: QuickReads): Promise<OpenObject | undefined> {
   let fd: number;
   try {
-    fd = await open(path, "r");
+    fd = quick.allowed ? quick.run(() => openSync(path, "r")) : await open(path, "r");
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENAMETOOLONG") return undefined;
     throw error;
   }
   try {
-    return { fd, path, ...await readHead(fd, path, Buffer.allocUnsafe(window)) };
+    return { fd, path, ...await readHead(fd, path, Buffer.allocUnsafe(window), quick) };
   } catch (error) {
     close(fd);
     throw error;
@@ -58,8 +60,8 @@ export async function openObject(path: string, window: number): Promise<OpenObje
  */
 export async function readManifest(paths: ContainerPaths, key: string, damagedToo = false): Promise<Manifest | undefined> {
   try {
-    const manifest = await manifestAt(paths.object(key));
-    if (manifest === undefined && !(await exists(paths.objects))) {
+    const manifest = await manifestAt(paths.object(key), paths.quick);
+    if (manifest === undefined && !(paths.quick.allowed ? paths.quick.run(() => existsSync(paths.objects)) : await exists(paths.objects))) {
       throw new StoreError("no-container", `The container ${paths.name} is not there.`, { key });
     }
     return manifest;
@@ -69,27 +71,30 @@ export async function readManifest(paths: ContainerPaths, key: string, damagedTo
   }
 }
 
-export async function manifestAt(path: string): Promise<Manifest | undefined> {
-  let fd: number;
+/** The manifest in an object file; undefined when there is no such file. */
+export async function manifestAt(path: string, quick: QuickReads): Promise<Manifest | undefined> {
+  const buffer = borrow();
+  let fd: number | undefined;
   try {
+    if (quick.allowed) {
+      const bytes = quick.run(() => readStart(path, buffer));
+      if (bytes.length < buffer.length || LINE_BYTES + headLength(bytes, path).record <= bytes.length) return decodeHead(bytes, path).manifest;
+    }
     fd = await open(path, "r");
+    return (await readHead(fd, path, buffer)).head.manifest;
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENAMETOOLONG") return undefined;
     throw error;
-  }
-  const buffer = borrow();
-  try {
-    return (await readHead(fd, path, buffer)).head.manifest;
   } finally {
     giveBack(buffer);
-    close(fd);
+    if (fd !== undefined) close(fd);
   }
 }
 
 /** For a listing: a damaged file is an object too, never hidden; reading it says what is wrong. */
-export async function manifestForListing(path: string, key: string): Promise<Manifest | undefined> {
+export async function manifestForListing(path: string, key: string, quick: QuickReads): Promise<Manifest | undefined> {
   try {
-    return await manifestAt(path);
+    return await manifestAt(path, quick);
   } catch (error) {
     if (!(error instanceof StoreError) || error.kind !== "corrupt") throw error;
     const { size, mtimeMs } = await stat(path);

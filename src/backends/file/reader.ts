@@ -65,7 +65,7 @@ export class Reader {
     const signal = options?.signal;
     const window = range !== undefined && range.start + range.length > WINDOW_BYTES ? HEAD_BYTES : WINDOW_BYTES;
     for (let tries = 0; tries < TRIES; tries++) {
-      const object = await openObject(this.#paths.object(key), window);
+      const object = await openObject(this.#paths.object(key), window, this.#paths.quick);
       if (object === undefined) {
         await requireContainer(this.#paths, key);
         throw new StoreError("not-found", "There is no such object.", { key });

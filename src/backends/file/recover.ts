@@ -105,7 +105,10 @@ export async function sweep(around: RecoverySurroundings, uploadExpiry: number):
   const names = await containerNames(paths);
   const tokens = new Set(await namesIn(paths.owners));
   for (const name of names) {
-    for (const file of await namesIn(around.containerPaths(name).work)) tokens.add(file.slice(0, file.indexOf(".")));
+    for (const file of await namesIn(around.containerPaths(name).work)) {
+      const token = /^([0-9a-f]{16})\./.exec(file)?.[1];
+      if (token !== undefined) tokens.add(token);
+    }
   }
   for (const token of tokens) if (!(await owner.lives(token))) await clearAfter(around, token);
   for (const name of await namesIn(paths.trash)) {

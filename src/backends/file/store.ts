@@ -61,10 +61,7 @@ export class FileStore implements ObjectStore {
   get(key: string, range?: ByteRange, options?: GetOptions): Promise<ObjectStream> {
     return this.#container.run("read the object", key, options?.signal, async () => {
       checkKey(key, MAX_KEY_BYTES);
-      const stream = await this.#reader.get(key, range, options);
-      // The caller has its answer already, and will not cancel what it never saw.
-      if (options?.signal?.aborted === true) stream.cancel();
-      return stream;
+      return this.#reader.get(key, range, options);
     });
   }
 
@@ -75,9 +72,9 @@ export class FileStore implements ObjectStore {
         throw new StoreError("invalid", `The object has ${body.length} bytes; the store takes at most ${CAPABILITIES.maxPutSize}.`, { key });
       }
       const { changes, sync } = this.#container;
-      await this.#container.require(key);
       const file = changes.workPath("new");
-      const manifest = await stageObject(file, this.#container.newManifest(key, body.length, options.metadata, options.contentType), body, sync, signal);
+      const fresh = this.#container.newManifest(key, body.length, options.metadata, options.contentType);
+      const manifest = await changes.inContainer(stageObject(file, fresh, body, sync, signal), key);
       await changes.replace(key, { file, manifest }, (current) => checkTarget(current, options, key), signal);
       return receiptOf(manifest);
     });

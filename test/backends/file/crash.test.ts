@@ -18,7 +18,7 @@ afterAll(async () => { await compiled.remove(); });
 async function putParts(store: ObjectStore, key: string, letters: string): Promise<void> {
   const upload = await store.beginUpload(key);
   const parts = [];
-  for (const [index, letter] of [...letters].entries()) {
+  for (const [index, letter] of letters.split("").entries()) {
     parts.push(await upload.putPart(index + 1, index * 300_000, index === letters.length - 1, bodyOf(Buffer.alloc(300_000, letter))));
   }
   await upload.complete(parts);

@@ -3,6 +3,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { manifestAt } from "../../../src/backends/file/objectFile.js";
+import { QuickReads } from "../../../src/backends/file/quick.js";
 
 async function names(directory: string): Promise<string[]> {
   return readdir(directory).catch(() => []);
@@ -20,7 +21,7 @@ export async function findLeftovers(root: string, container = "c"): Promise<stri
       if ((await names(full)).length === 0) wrong.push(`objects/${path} is empty`);
       continue;
     }
-    const manifest = await manifestAt(full);
+    const manifest = await manifestAt(full, new QuickReads(false));
     if (manifest?.data !== undefined) users.set(manifest.data, [...users.get(manifest.data) ?? [], path]);
   }
   for (const group of await names(join(directory, "data"))) {

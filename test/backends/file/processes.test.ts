@@ -35,7 +35,7 @@ describe("two processes on one store", () => {
     const writers = Promise.all(["a", "b"].map((letter) => runNode("swapWorker.mjs", [compiled.directory, place.root, "versions", "40", letter])))
       .finally(() => { running = false; });
     const seen = new Set<string>();
-    while (running) {
+    const read = async (): Promise<void> => {
       try {
         const stream = await store.get("versions");
         const { letter } = stream.info.metadata as { letter: string };
@@ -46,6 +46,11 @@ describe("two processes on one store", () => {
         // Replaced under the reader.
         if (!isStoreError(error, "precondition")) throw error;
       }
+    };
+    try {
+      while (running) await read();
+    } finally {
+      await writers;
     }
     for (const one of await writers) expect(one, one.stderr).toMatchObject({ code: 0 });
     expect(seen.size).toBeGreaterThan(1);

@@ -27,14 +27,20 @@ if (mode === "count") {
 } else {
   for (let turn = 0; turn < Number(count); turn++) {
     const size = 150_000 + turn * 1000;
-    if (turn % 3 === 0) await store.put("versions", bodyOf(Buffer.alloc(size, letter)), { metadata: { letter } });
+    let etag;
+    if (turn % 3 === 0) ({ etag } = await store.put("versions", bodyOf(Buffer.alloc(size, letter)), { metadata: { letter } }));
     else {
       const upload = await store.beginUpload("versions", { metadata: { letter } });
       const parts = [];
       for (let n = 0; n < 3; n++) parts.push(await upload.putPart(n + 1, n * size, n === 2, bodyOf(Buffer.alloc(size, letter))));
-      await upload.complete(parts);
+      ({ etag } = await upload.complete(parts));
     }
-    if (turn % 5 === 4) await store.setMetadata("versions", { letter, turn: String(turn) }).catch(() => undefined);
+    // Only of the version that has these bytes: the other process may have replaced it.
+    if (turn % 2 === 0) {
+      await store.setMetadata("versions", { letter, turn: String(turn) }, { ifMatch: etag }).catch((error) => {
+        if (error.kind !== "precondition") throw error;
+      });
+    }
   }
 }
 await service.close();
