@@ -21,7 +21,7 @@ const HANDED_IN = /^\/(?:dev|proc\/self)\/fd\/(\d+)$/;
 export async function mountAt(mountpoint: string, request: MountRequest): Promise<MountedDevice> {
   const number = HANDED_IN.exec(mountpoint)?.[1];
   if (number !== undefined) return adopt(Number(number), mountpoint);
-  const path = await directory(mountpoint);
+  const path = await mountDirectory(mountpoint);
   const own = tryMount(path, request);
   if (typeof own === "number") return { device: own, mountpoint: path, by: "mount" };
   // Not allowed by itself: the set-user-id program may be. Where it is missing, its absence is what to tell an ordinary user.
@@ -39,7 +39,8 @@ function adopt(device: number, mountpoint: string): MountedDevice {
   return { device, mountpoint, by: "handed-in" };
 }
 
-async function directory(mountpoint: string): Promise<string> {
+/** The directory's absolute path, without symbolic links. @throws MountError when it is none, or a dead mount. */
+export async function mountDirectory(mountpoint: string): Promise<string> {
   try {
     const path = await realpath(mountpoint);
     if (!(await stat(path)).isDirectory()) throw new MountError("mountpoint", `${mountpoint} is not a directory`);

@@ -54,6 +54,17 @@ export function fusermountOptions(request: MountRequest): string {
     `fsname=${request.fsname.replaceAll(/[\\,]/g, "\\$&")}`, `subtype=${SUBTYPE}`, ...common(request)].join(",");
 }
 
+/**
+ * The argument of libfuse 2.9's -o. Requests of 128 KiB are the most that it can. It cannot be told to forget, so what it knows is
+ * believed for a second only, and a missing name not at all.
+ */
+export function libfuseOptions(request: MountRequest): string {
+  const linux = ["big_writes", "max_read=131072", "max_write=131072", "atomic_o_trunc"];
+  return [...words(request).filter((word) => word.on).map((word) => word.text),
+    `fsname=${request.fsname.replaceAll(/[\\,]/g, "\\$&")}`, `subtype=${SUBTYPE}`, "default_permissions", ...(request.allowOther ? ["allow_other"] : []),
+    "entry_timeout=1", "attr_timeout=1", "negative_timeout=0", ...(process.platform === "linux" ? linux : [])].join(",");
+}
+
 function common(request: MountRequest): readonly string[] {
   // Without default_permissions nobody would check modes: the dispatch table relies on it.
   return ["default_permissions", `max_read=${MAX_WRITE}`, ...(request.allowOther ? ["allow_other"] : [])];
