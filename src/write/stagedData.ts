@@ -230,7 +230,8 @@ export class StagedData {
         }
         return stop === end ? pieces : [...pieces, ...zeros(end - Math.max(start, stop))];
       } catch (error) {
-        if (this.#base === base || !isStoreError(error, "precondition", "not-found")) throw error;
+        // `aborted`: the version's reader was closed when the next one took its place.
+        if (this.#base === base || signal?.aborted === true || !isStoreError(error, "precondition", "not-found", "aborted")) throw error;
       }
     }
   }

@@ -291,7 +291,8 @@ export class StagedObject implements StagedFile {
     this.#error = error;
     this.#context.counters.failed += 1;
     await this.#keep();
-    this.#context.logger.error({ key: this.#key, file: this.pending()?.file, err: error }, "a file could not be committed; its bytes are kept");
+    this.#context.logger.error({ key: this.#key, file: this.pending()?.file, err: error },
+      this.#dirty ? "a file could not be committed; its bytes are kept" : "the metadata of a file could not be written");
   }
 
   /** Data first, then the record that speaks of it, then the directory (journal.ts). */

@@ -67,6 +67,31 @@ describe("two handles of one file", () => {
   });
 });
 
+describe("a read of unchanged bytes during a commit", () => {
+  it.each(["precondition", "aborted"] as const)("goes on with the new version when the old one's reader ends (%s)", async (kind) => {
+    const { writes, base } = await setup();
+    const old = await base("k", "0123456789");
+    const hold = latch();
+    let reads = 0;
+    const file = await writes.stage(request("k", {
+      base: {
+        ...old,
+        read: async (...args) => {
+          reads += 1;
+          if (reads > 1) return await old.read(...args);
+          await hold.wait;
+          throw new StoreError(kind, "the old version");
+        },
+      },
+    }));
+    await file.write(0, Buffer.from("x"));
+    const read = text(file.read(0, 10));
+    await file.commit();
+    hold.open();
+    expect(await read).toBe("x123456789");
+  });
+});
+
 describe("holes", () => {
   it("are zeros, found by seek, and are read from nowhere", async () => {
     const { writes, bytes, base } = await setup({ memoryFile: 0 });
