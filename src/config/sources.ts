@@ -2,7 +2,7 @@
 
 import type { OptionRow } from "../util/optionRow.js";
 import { ConfigError } from "./error.js";
-import { didYouMean } from "./nearest.js";
+import { didYouMean, nearestName } from "./nearest.js";
 import { sortMountOptions } from "./mountOptions.js";
 
 /** One option as some source has it. `where` names it in sentences: `--part-size`, `OBJMOUNT_PART_SIZE`. */
@@ -55,15 +55,16 @@ export function fromMountOptions(lists: readonly string[], rows: readonly Option
 }
 
 /**
- * A misspelt OBJMOUNT_ variable is refused: silence would hide a wrong setting.
+ * A misspelt OBJMOUNT_ variable is refused: silence would hide a wrong setting. One that is like none of ours is somebody else's.
  * @param rows what this mount takes @param allRows what any mount takes: their variables are known, and passed over
  */
 export function fromEnvironment(environment: NodeJS.ProcessEnv, rows: readonly OptionRow[], allRows: readonly OptionRow[] = rows): Setting[] {
   const known = new Set(allRows.flatMap((row) => [environmentName(row), ...(row.env ?? [])]).filter((name) => name.startsWith(PREFIX)));
+  const words = [...known].map((name) => name.slice(PREFIX.length));
   for (const name of Object.keys(environment)) {
-    if (name.startsWith(PREFIX) && !known.has(name) && !RESERVED.has(name)) {
-      throw new ConfigError(`The environment variable ${name} is not known.${didYouMean(name, known)}`);
-    }
+    if (!name.startsWith(PREFIX) || known.has(name)) continue;
+    const near = nearestName(name.slice(PREFIX.length), words);
+    if (near !== undefined) throw new ConfigError(`The environment variable ${name} is not known. Did you mean "${PREFIX}${near}"?`);
   }
   const settings: Setting[] = [];
   for (const row of rows) {
@@ -72,6 +73,3 @@ export function fromEnvironment(environment: NodeJS.ProcessEnv, rows: readonly O
   }
   return settings;
 }
-
-/** Variables of this prefix that are no options: set by the background start and by the tests. */
-export const RESERVED: ReadonlySet<string> = new Set(["OBJMOUNT_BACKGROUND", "OBJMOUNT_SUITE"]);

@@ -5,6 +5,8 @@
 //   retry     asks again where that is safe (a waiting retry holds no place of the limit)
 //   prefix    the keys below the URL's prefix; or account: all containers as one store
 
+import { stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import type { MountConfig } from "../config/config.js";
 import type { OptionValue } from "../config/values.js";
 import { openService, parseStoreUrl, type StoreUrl } from "../backends/registry.js";
@@ -43,13 +45,24 @@ const IMPATIENT_ATTEMPTS = 4;
 
 /** @throws StoreError */
 export async function openWrappedService({ url, config, backend, logger, clock }: StoreRequest): Promise<OpenedService> {
-  const parsed = await parseStoreUrl(url);
+  const parsed = await namedPlace(await parseStoreUrl(url), config.createContainer);
   const metrics = new StoreMetrics();
   const raw = await openService(parsed, backend, { logger, clock });
   const limited = new LimitService(new ObserveService(raw, { metrics, log: logger, clock }), new RequestLimit({ streams: config.maxRequests, calls: config.maxRequests }));
   const patient: RetryOptions = { maxAttempts: config.retries + 1, deadline: config.retryDeadline, budget: new RetryBudget(), clock, log: logger };
   const impatient = { ...patient, maxAttempts: Math.min(IMPATIENT_ATTEMPTS, config.retries + 1), deadline: Math.min(config.retryDeadline, config.mountTimeout / 2) };
   return { parsed, metrics, limited, patient, impatient, service: new RetryService(limited, patient) };
+}
+
+/**
+ * Where the place of a service is written in the URL before the container's name, a place that is not there yet could be
+ * either of them. Whoever asks for a container to be created has named one.
+ */
+async function namedPlace(parsed: StoreUrl, createContainer: boolean): Promise<StoreUrl> {
+  const { location, container } = parsed;
+  if (!createContainer || container !== undefined || location === undefined || location === "/") return parsed;
+  const there = await stat(location).then(() => true, (error: NodeJS.ErrnoException) => error.code !== "ENOENT");
+  return there ? parsed : { ...parsed, location: dirname(location), container: basename(location) };
 }
 
 /** Opens the container of the URL, created first when that is wanted. @throws StoreError */

@@ -53,6 +53,25 @@ describe.skipIf(why !== undefined)("objmount", () => {
     await box.ok("unmount", dir);
   });
 
+  it("makes the embedded store and its container when neither is there", async () => {
+    const dir = box.directory("mnt");
+    const fresh = `file://${box.directory("fresh")}/store/photos`;
+    await box.ok("mount", fresh, dir, "--create-container");
+    await write(join(dir, "x"), "1");
+    await box.ok("unmount", dir);
+    await box.ok("mount", fresh, dir, "--create-container");
+    expect(await read(join(dir, "x"))).toBe("1");
+    await box.ok("unmount", dir);
+  });
+
+  it("shows an account's containers as directories", async () => {
+    const dir = box.directory("mnt");
+    await box.ok("mount", url.replace(/\/photos$/, ""), dir);
+    expect((await run("ls", [dir], { limit: 10_000 })).split("\n")).toContain("photos");
+    await run("sh", ["-c", "cd \"$0\" && mkdir books && echo 1 > books/a && cat books/a && rm books/a && rmdir books", dir], { limit: 20_000 });
+    await box.ok("unmount", dir);
+  });
+
   it("refuses to mount twice", async () => {
     const dir = box.directory("mnt");
     await box.ok("mount", url, dir);

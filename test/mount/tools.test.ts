@@ -5,7 +5,7 @@ import { tempDir } from "./harness.js";
 import { onMount, toolsSuite, type Workplace } from "./tools.js";
 
 const store = tempDir("store");
-toolsSuite(onMount("the embedded store", () => ({ url: `file://${join(store, "root")}?container=tools`, args: ["--create-container"] })));
+toolsSuite(onMount("the embedded store", () => ({ url: `file://${join(store, "root")}/tools`, args: ["--create-container"] })));
 
 // The yardstick: the same cases on a local directory prove that the suite itself is right.
 if (process.env["OBJMOUNT_YARDSTICK"] !== undefined) {

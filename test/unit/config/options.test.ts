@@ -159,6 +159,8 @@ describe("what is refused", () => {
 
   it("a misspelt variable", async () => {
     await expect(resolve({ environment: { OBJMOUNT_RETRYS: "1" } })).rejects.toThrow("OBJMOUNT_RETRYS is not known. Did you mean \"OBJMOUNT_RETRIES\"?");
+    // What resembles none of ours belongs to somebody else.
+    await resolve({ environment: { OBJMOUNT_SERVERS_DIR: "/x", OBJMOUNT_BACKGROUND: "1" } });
   });
 
   it("another backend's option on the command line, but not in the environment", async () => {
