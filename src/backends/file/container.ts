@@ -34,23 +34,25 @@ export interface ContainerParts {
 
 /** The bytes of the pieces, one after the other. */
 function bodyOfPieces(pieces: readonly Piece[]): Body {
-  return { length: pieces.reduce((sum, { length }) => sum + length, 0), open: async function* open_(): AsyncGenerator<Buffer> {
-    for (const piece of pieces) {
-      const fd = await open(piece.path, "r");
-      try {
-        for (let at = 0; at < piece.length; at += CHUNK_BYTES) {
-          const want = Math.min(CHUNK_BYTES, piece.length - at);
-          const buffer = Buffer.allocUnsafe(want);
-          if (await read(fd, buffer, want, piece.offset + at) < want) {
-            throw new StoreError("corrupt", `The file ${piece.path} is cut short.`, { retry: "never" });
-          }
-          yield buffer;
+  return { length: pieces.reduce((sum, { length }) => sum + length, 0), open: () => readPieces(pieces) };
+}
+
+async function* readPieces(pieces: readonly Piece[]): AsyncGenerator<Buffer> {
+  for (const piece of pieces) {
+    const fd = await open(piece.path, "r");
+    try {
+      for (let at = 0; at < piece.length; at += CHUNK_BYTES) {
+        const want = Math.min(CHUNK_BYTES, piece.length - at);
+        const buffer = Buffer.allocUnsafe(want);
+        if (await read(fd, buffer, want, piece.offset + at) < want) {
+          throw new StoreError("corrupt", `The file ${piece.path} is cut short.`, { retry: "never" });
         }
-      } finally {
-        close(fd);
+        yield buffer;
       }
+    } finally {
+      close(fd);
     }
-  } };
+  }
 }
 
 export function newId(): string {

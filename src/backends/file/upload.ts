@@ -13,7 +13,7 @@ import type { Body, ByteRange, CallOptions, Metadata, PartReceipt, Upload, Write
 import { errnoOf, exists, readSmall, succeeds } from "./api.js";
 import { LIMITS } from "./capabilities.js";
 import { removeTree } from "./changes.js";
-import type { Container } from "./container.js";
+import { newId, type Container, type CrcPiece } from "./container.js";
 import type { Segment } from "./manifest.js";
 import { readManifest } from "./objectFile.js";
 import { linkFile, LINK_BYTES, stageBytes, stageCopy, stageManifest, type Piece } from "./stage.js";
@@ -81,7 +81,7 @@ async function readParts(directory: string): Promise<Part[]> {
 }
 
 export async function beginUpload(container: Container, record: UploadRecord): Promise<FileUpload> {
-  const id = randomBytes(12).toString("hex");
+  const id = newId();
   const directory = container.paths.upload(id);
   await container.changes.inContainer(mkdir(directory), record.key);
   await writeFile(join(directory, UPLOAD_FILE), JSON.stringify(record), { flag: "wx", flush: container.sync });
@@ -142,22 +142,20 @@ export class FileUpload implements Upload {
     return this.#run("copy a part", options?.signal, async (signal) => {
       checkPart(LIMITS, number, offset, range.length, true, this.key);
       const source = await this.#container.other(options?.fromContainer);
-      const length = await source.withSegments(from, async (object, pieces) => {
+      return source.withSegments(from, async (object, pieces) => {
         if (options?.sourceIfMatch !== undefined && options.sourceIfMatch !== object.etag) throw preconditionError(from);
         const cut = cutRange(range, object.size, from);
         if (cut.length < range.length) throw new StoreError("range", `The range ends at ${range.start + range.length}, the object has ${object.size} bytes.`, { key: from });
         const stamp = this.#stamp();
         await this.#takePieces(number, offset, stamp, pieces(cut), signal);
-        await this.#sent({ number, offset, size: cut.length, etag: stamp });
-        return { size: cut.length, stamp };
+        return this.#sent({ number, offset, size: cut.length, etag: stamp });
       });
-      return { number, offset, size: length.size, etag: length.stamp };
     });
   }
 
   /** Links long pieces, and copies what lies between them into one file each. */
-  async #takePieces(number: number, offset: number, stamp: string, pieces: readonly (Piece & { readonly crc?: string | undefined })[], signal: AbortSignal | undefined): Promise<void> {
-    const groups: (Piece & { readonly crc?: string | undefined })[][] = [];
+  async #takePieces(number: number, offset: number, stamp: string, pieces: readonly CrcPiece[], signal: AbortSignal | undefined): Promise<void> {
+    const groups: CrcPiece[][] = [];
     for (const piece of pieces) {
       const before = groups.at(-1);
       if (piece.length < LINK_BYTES && before !== undefined && (before[0] as Piece).length < LINK_BYTES) before.push(piece);
@@ -165,7 +163,7 @@ export class FileUpload implements Upload {
     }
     for (const [index, group] of groups.entries()) {
       throwIfAborted(signal, this.key);
-      const [first] = group as [Piece & { readonly crc?: string | undefined }];
+      const [first] = group as [CrcPiece];
       if (first.length >= LINK_BYTES) {
         await linkFile(first.path, join(this.#directory, pieceName(number, stamp, index, groups.length, offset, first.offset, first.length, first.crc)), this.#container.sync);
         continue;

@@ -15,8 +15,8 @@ beforeAll(async () => {
   place = await Place.make();
 });
 afterAll(async () => {
-  await place.remove();
   await compiled.remove();
+  await place.remove();
 });
 
 describe("two processes on one store", () => {
