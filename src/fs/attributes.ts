@@ -180,8 +180,7 @@ export class AttributeView {
     if (parent === undefined) return;
     const name = this.#core.nameOf(inode);
     parent.cache.forget(component);
-    inode.stale = true;
-    inodes.detach(inode);
+    inodes.retire(inode);
     notifier.invalidateEntry(parent.ino, name);
   }
 }

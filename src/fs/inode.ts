@@ -3,7 +3,8 @@
 // A key is never stored in an inode: it is put together from the parents' components, so a renamed directory moves all
 // that is below it at once.
 
-import type { Ino, Timespec } from "./filesystem.js";
+import { FsError } from "./errors.js";
+import { ROOT_INO, type Ino, type Timespec } from "./filesystem.js";
 import type { Metadata, ObjectInfo } from "../store/objectStore.js";
 import type { StagedFile } from "../write/types.js";
 import type { ObjectVersion } from "../read/types.js";
@@ -107,8 +108,9 @@ export function childId(kind: Inode["kind"], component: string): string {
   return (kind === "directory" ? "d" : "f") + component;
 }
 
-/** "" for the root, otherwise it ends in `/`. */
+/** "" for the root, otherwise it ends in `/`. @throws ESTALE below a directory that has no name any more: its keys are nobody's. */
 export function prefixOf(directory: DirectoryInode): string {
+  if (directory.parent === undefined && directory.ino !== ROOT_INO) throw new FsError("ESTALE", "the directory has no name any more", { ino: directory.ino });
   return directory.parent === undefined ? "" : `${prefixOf(directory.parent)}${directory.component}/`;
 }
 

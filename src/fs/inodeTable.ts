@@ -87,8 +87,17 @@ export class InodeTable {
     this.settle(parent);
   }
 
-  /** Puts the inode under another name. Whatever was there has been detached before. */
+  /** The store has something else, or nothing, under the names of the inode and of all below it: they lose them. */
+  retire(inode: Inode): void {
+    if (inode.kind === "directory") for (const child of inode.children.values()) this.retire(child);
+    inode.stale = true;
+    this.detach(inode);
+  }
+
+  /** Puts the inode under another name. What a lookup has met there on the way is what this is. */
   move(inode: Inode, parent: DirectoryInode, component: string): void {
+    const there = parent.children.get(childId(inode.kind, component));
+    if (there !== undefined && there !== inode) this.retire(there);
     const old = inode.parent;
     old?.children.delete(childId(inode.kind, inode.component));
     inode.parent = parent;

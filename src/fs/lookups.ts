@@ -16,7 +16,7 @@ export type Found =
   | { readonly kind: "directory"; readonly component: string; readonly marker: ObjectInfo | null | undefined; readonly at: number }
   | { readonly kind: "file"; readonly component: string; readonly info: ObjectInfo; readonly at: number }
   /** Being written here. */
-  | { readonly kind: "local"; readonly component: string; readonly inode: FileInode };
+  | { readonly kind: "local"; readonly component: string; readonly inode: Inode };
 
 export class Lookups {
   readonly #core: Core;
@@ -34,17 +34,19 @@ export class Lookups {
   async find(directory: DirectoryInode, name: string, signal?: AbortSignal): Promise<Inode | undefined> {
     if (nameBytes(name) > MAX_NAME_BYTES) throw new FsError("ENAMETOOLONG", `a name is at most ${MAX_NAME_BYTES} bytes`, { ino: directory.ino });
     const form = parseName(name);
-    if (form === undefined) return undefined;
+    if (form === undefined || directory.gone) return undefined;
     return this.#core.inodes.hold(directory, async () => {
       const { cache } = directory;
       for (;;) {
         const epoch = cache.begin();
         try {
           const found = await abortable(this.#resolve(directory, form), signal);
-          if (found === undefined) return undefined;
+          const component = found?.component ?? (form.form === "plain" || form.form === "shadowed" ? form.component : "");
           // Changed here on the way: what was found may be gone.
-          if (cache.changedSince(found.component, epoch)) continue;
-          return this.attach(directory, found);
+          if (found !== undefined && cache.changedSince(component, epoch)) continue;
+          if (directory.gone || directory.stale) throw new FsError("ESTALE", "the directory was removed meanwhile", { ino: directory.ino });
+          this.#retire(directory, component);
+          return found === undefined ? undefined : this.attach(directory, found);
         } finally {
           cache.end();
         }
@@ -60,6 +62,17 @@ export class Lookups {
     if (form?.form === "content" && directory.parent !== undefined) return "";
     if (form?.form === "shadowed" && (await this.facts(directory, form.component)).directory) return form.component;
     throw new FsError("EINVAL", "the name reads as an escape that leads to no key", { ino: directory.ino });
+  }
+
+  /** Inodes whose name somebody else has taken away must not be met under it again. */
+  #retire(directory: DirectoryInode, component: string): void {
+    const { inodes, clock } = this.#core;
+    const known = directory.cache.get(component, clock.monotonic());
+    if (known === undefined) return;
+    const child = inodes.childDirectory(directory, component);
+    if (!known.directory && child !== undefined && !hasDrafts(child)) inodes.retire(child);
+    const file = inodes.childFile(directory, component);
+    if (known.object === undefined && file !== undefined && file.draft === undefined && file.staging === undefined && file.pins === 0) inodes.retire(file);
   }
 
   attach(directory: DirectoryInode, found: Found): Inode {
@@ -83,6 +96,9 @@ export class Lookups {
     const { component } = form;
     if (form.form === "shadowed") return this.#asFile(directory, component, true);
     const facts = await this.facts(directory, component);
+    const made = this.#core.inodes.childDirectory(directory, component);
+    // Its keys are on their way.
+    if (!facts.directory && made !== undefined && hasDrafts(made)) return { kind: "local", component, inode: made };
     if (facts.directory) return { kind: "directory", component, marker: await this.#markerOf(directory, component, facts), at: facts.asked ?? facts.batch.at };
     return this.#asFile(directory, component, false);
   }
@@ -217,6 +233,13 @@ export class Lookups {
     } while (cursor !== undefined);
     return undefined;
   }
+}
+
+function hasDrafts(directory: DirectoryInode): boolean {
+  for (const child of directory.children.values()) {
+    if (child.kind === "directory" ? hasDrafts(child) : child.draft !== undefined || child.staging !== undefined) return true;
+  }
+  return false;
 }
 
 /** The answer, or EINTR as soon as the signal fires; the question goes on for whoever shares it. */

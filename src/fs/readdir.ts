@@ -87,19 +87,19 @@ export class DirectoryReader {
 
   async #fill(handle: DirectoryHandle, context: Context, offset: number, sink: DirectorySink, plus: boolean): Promise<void> {
     const { inode } = handle;
-    if (offset === 0 || handle.stream === undefined) {
+    if ((offset === 0 || handle.stream === undefined) && !inode.gone) {
       handle.stream?.close();
       handle.rest = undefined;
       handle.stream = new DirectoryStream(this.#core, this.#view, this.#lookups, inode);
     }
     if (offset < 1 && !sink.add({ name: ".", ino: inode.ino, type: S_IF.DIR, offset: 1 })) return;
     if (offset < 2 && !sink.add({ name: "..", ino: inode.parent?.ino ?? inode.ino, type: S_IF.DIR, offset: 2 })) return;
+    const { stream } = handle;
     // A removed directory is empty.
-    if (inode.gone) return;
+    if (inode.gone || stream === undefined) return;
     let index = Math.max(0, offset - FIRST + 1);
     let added = 0;
     for (;;) {
-      const { stream } = handle;
       if (handle.rest !== undefined && index >= handle.rest.from) break;
       let page: Page | undefined;
       try {

@@ -53,6 +53,47 @@ describe("open for reading", () => {
   });
 });
 
+describe("names that somebody else took away", () => {
+  it("are new inodes when they are made again here, also by a rename", async () => {
+    for (const name of ["a", "b", "d/x"]) await world.putOutside(name, "old");
+    const inos = [await world.resolve("a"), await world.resolve("b"), await world.resolve("d")];
+    for (const name of ["a", "b", "d/x"]) await world.outside.delete(name);
+    world.later();
+    await world.put("a", "new");
+    await world.put("c", "moved");
+    await world.mv("c", "b");
+    await world.mkdir("d");
+    world.fs.checkInvariants();
+    expect(await world.cat("a")).toBe("new");
+    expect(await world.cat("b")).toBe("moved");
+    const now = [await world.resolve("a"), await world.resolve("b"), await world.resolve("d")];
+    for (const ino of inos) expect(now).not.toContain(ino);
+  });
+
+  it("leave what is below them without a name: nothing is looked up at the root instead", async () => {
+    await world.putOutside("d/e/x", "old");
+    await world.putOutside("x", "the root's");
+    const inside = await world.resolve("d/e");
+    await world.outside.delete("d/e/x");
+    world.later();
+    expect(await errnoOf(world.stat("d"))).toBe("ENOENT");
+    expect(await errnoOf(world.lookup(inside, "x"))).toBe("ESTALE");
+  });
+
+  it("removed here while they are open list nothing and take nothing", async () => {
+    await world.mkdir("d");
+    await world.putOutside("x", "the root's");
+    const ino = await world.resolve("d");
+    const { fh } = await world.fs.opendir(world.context, ino);
+    await world.rmdir("d");
+    expect(await world.drain(ino, fh)).toEqual([]);
+    expect(await errnoOf(world.lookup(ino, "x"))).toBe("ENOENT");
+    expect(await errnoOf(world.fs.create(world.context, ino, "y", 0o644, O_RDWR))).toBe("ENOENT");
+    expect((await world.fs.getattr(world.context, ino, undefined)).attributes.nlink).toBe(0);
+    await world.fs.releasedir(world.context, ino, fh);
+  });
+});
+
 describe("two writers", () => {
   it("that are slow get ESTALE at close and overwrite nothing", async () => {
     await world.putOutside("a", "one");
