@@ -5,5 +5,5 @@ import { tempDir } from "./harness.js";
 import { soakSuite } from "./soak.js";
 
 const store = tempDir("store");
-soakSuite("the embedded store", () => ({ url: `file://${join(store, "root")}?container=soak`, args: ["--create-container"] }));
+soakSuite("the embedded store", () => ({ url: `file://${join(store, "root")}/soak`, args: ["--create-container"] }));
 afterAll(() => { rmSync(store, { recursive: true, force: true }); });
