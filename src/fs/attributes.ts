@@ -110,10 +110,10 @@ export class AttributeView {
     inode.markerAt = at;
   }
 
-  /** Whether an object of this directory whose metadata the listing did not carry is worth a HEAD. */
-  worthAsking(directory: DirectoryInode): boolean {
+  /** Whether an object of this directory (or a subdirectory's marker) whose metadata the listing did not carry is worth a HEAD. */
+  worthAsking(directory: DirectoryInode, what: "object" | "marker" = "object"): boolean {
     const { options, capabilities, clock } = this.#core;
-    if (options.attributes === "listing" || capabilities.metadata === false || capabilities.listMetadata) return false;
+    if (options.attributes === "listing" || capabilities.metadata === false || (capabilities.listMetadata && what === "object")) return false;
     if (options.attributes === "full") return true;
     const { sample, sampledAt } = directory.cache;
     return sample !== "none" || !holds({ at: sampledAt, ttl: SAMPLE_TTL_MS }, clock.monotonic());

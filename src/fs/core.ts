@@ -47,7 +47,7 @@ export class Core {
   readonly clock: Clock;
   readonly options: FilesystemOptions;
   readonly capabilities: Capabilities;
-  readonly inodes = new InodeTable((inode) => { if (inode.kind === "directory") this.#listed.delete(inode); });
+  readonly inodes = new InodeTable((inode) => { if (inode.kind === "directory") this.#unlist(inode); });
   readonly attributes: AttributeStore;
   /** Requests that one operation sends in numbers. */
   readonly asks: Semaphore;
@@ -55,7 +55,8 @@ export class Core {
   readonly started: Timespec;
   notifier: Notifier = SILENT;
   /** Directories with cached names, the least recently filled first. */
-  readonly #listed = new Set<DirectoryInode>();
+  readonly #listed = new Map<DirectoryInode, number>();
+  #names = 0;
 
   constructor(parts: CoreParts) {
     this.store = parts.store;
@@ -154,10 +155,9 @@ export class Core {
     return wanted;
   }
 
-  /** An own change: what the name is from now on. The directory's time moves with it. */
+  /** An own change: what the name is from now on. */
   changed(directory: DirectoryInode, component: string, facts: Omit<Known, "batch">): void {
     directory.cache.change(component, { ...facts, batch: this.batch(this.options.listingTtlMs) });
-    directory.changed = this.now();
     this.account(directory);
   }
 
@@ -168,27 +168,36 @@ export class Core {
     this.changed(directory, component, { directory: isDirectory, object, marker: known?.marker, legacy: known?.legacy });
   }
 
+  /** The directory's own time, when one of its names comes or goes. */
+  touched(directory: DirectoryInode): void {
+    directory.changed = this.now();
+  }
+
   /** Keeps cached names within their bound: the directory filled longest ago loses its names first. */
   account(directory: DirectoryInode): void {
-    this.#listed.delete(directory);
-    if (this.inodes.has(directory)) this.#listed.add(directory);
-    let total = 0;
-    for (const listed of this.#listed) total += listed.cache.entries.size;
-    if (total <= this.options.maxListingEntries) return;
-    for (const listed of this.#listed) {
-      if (listed === directory) continue;
-      total -= listed.cache.entries.size;
+    this.#unlist(directory);
+    if (!this.inodes.has(directory)) return;
+    this.#listed.set(directory, directory.cache.entries.size);
+    this.#names += directory.cache.entries.size;
+    for (const [listed] of this.#listed) {
+      if (this.#names <= this.options.maxListingEntries) return;
       listed.cache.clear();
-      this.#listed.delete(listed);
-      if (total <= this.options.maxListingEntries) return;
+      this.#unlist(listed);
     }
-    directory.cache.clear();
+  }
+
+  #unlist(directory: DirectoryInode): void {
+    this.#names -= this.#listed.get(directory) ?? 0;
+    this.#listed.delete(directory);
   }
 
   checkInvariants(): void {
     this.inodes.checkInvariants();
-    for (const directory of this.#listed) {
+    let names = 0;
+    for (const [directory, counted] of this.#listed) {
+      names += counted;
       if (!this.inodes.has(directory)) throw new Error(`inode ${directory.ino}: names of a forgotten directory are counted`);
     }
+    if (names !== this.#names) throw new Error(`${this.#names} cached names are counted, there are ${names}`);
   }
 }

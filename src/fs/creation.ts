@@ -64,7 +64,7 @@ export class Creation {
           core.inodes.settle(inode);
           throw error;
         }
-        parent.changed = core.now();
+        core.touched(parent);
         const handle = files.add(inode, flags);
         return { inode, open: { fh: handle.fh } };
       });
@@ -112,6 +112,7 @@ export class Creation {
         const receipt = await core.store.put(key, body, { metadata, ifNoneMatch: "*", signal: context.signal });
         const inode = core.inodes.openFile(parent, component);
         writer.written(inode, { key, etag: receipt.etag, size: receipt.size, lastModified: receipt.lastModified ?? core.clock.now(), metadata }, receipt);
+        core.touched(parent);
         return inode;
       } catch (error) {
         if (!isStoreError(error, "precondition", "exists")) throw error;

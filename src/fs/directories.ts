@@ -56,6 +56,7 @@ export class Directories {
         // Nothing was below it a moment ago, and now there is the marker alone.
         inode.cache.complete = this.#core.batch(this.#core.options.createdTtlMs);
         this.#core.changed(parent, component, { directory: true, object: parent.cache.entries.get(component)?.object, marker });
+        this.#core.touched(parent);
         return inode;
       } catch (error) {
         if (!isStoreError(error, "precondition", "exists")) throw error;
@@ -124,7 +125,9 @@ export class Directories {
     directory.cache.clear();
     directory.gone = true;
     this.#core.inodes.detach(directory);
-    if (parent !== undefined) this.#core.changed(parent, component, { directory: false, object: parent.cache.entries.get(component)?.object });
+    if (parent === undefined) return;
+    this.#core.changed(parent, component, { directory: false, object: parent.cache.entries.get(component)?.object });
+    this.#core.touched(parent);
   }
 
   /** For a directory that gives way to another one renamed onto it. */

@@ -231,11 +231,14 @@ export class DirectoryStream {
   /** Asks in parallel for what the listing did not carry: all of it, a sample, or nothing (see SEMANTICS, `--attributes`). */
   async #describe(page: Page): Promise<void> {
     const directory = this.#directory;
-    if (!this.#view.worthAsking(directory)) return;
+    // Markers are not in the listing of the directory above, so there is something to ask even where listings carry metadata.
+    if (!this.#view.worthAsking(directory, "marker")) return;
+    const { listingTtlMs } = this.#core.options;
     const unknown = page.items.filter((item) => {
-      if (!item.directory) return item.info?.metadata === undefined;
+      if (!item.directory) return item.info !== undefined && item.info.metadata === undefined;
       const inode = this.#core.inodes.childDirectory(directory, item.component);
-      const seen = item.marker ?? inode?.marker;
+      const fresh = inode !== undefined && page.at - inode.markerAt <= listingTtlMs;
+      const seen = item.marker === undefined && fresh ? inode.marker : item.marker;
       return seen !== null && seen?.metadata === undefined;
     });
     if (unknown.length === 0) return;

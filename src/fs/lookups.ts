@@ -210,7 +210,7 @@ export class Lookups {
       const complete = this.#core.attributes.complete(marker);
       if (complete !== undefined) return complete;
     } else if (inode !== undefined && inode.marker !== undefined && inode.markerAt >= facts.batch.at - this.#core.options.listingTtlMs) return inode.marker;
-    if (!this.#view.worthAsking(directory) && !(marker === undefined && this.#core.options.attributes === "auto" && this.#core.capabilities.listMetadata)) return marker;
+    if (!this.#view.worthAsking(directory, "marker")) return marker;
     return await this.#view.head(`${prefixOf(directory)}${component}/`, directory) ?? null;
   }
 

@@ -68,5 +68,6 @@ export class Removal {
     if (parent === undefined) return;
     if (component === "") parent.marker = undefined;
     this.#core.changedObject(parent, component, undefined);
+    this.#core.touched(parent);
   }
 }

@@ -116,7 +116,8 @@ export class Rename {
     core.inodes.move(source, move.to, move.component);
     core.changedObject(move.from, oldComponent, undefined);
     if (copied !== undefined) writer.written(source, copied);
-    else move.to.changed = core.now();
+    core.touched(move.from);
+    core.touched(move.to);
     const { draft } = source;
     if (draft !== undefined) {
       draft.source.version = copied === undefined ? undefined : { key: newKey, etag: copied.etag, size: copied.size };
@@ -182,6 +183,8 @@ export class Rename {
       core.inodes.move(source, move.to, move.component);
       if (parent !== undefined) core.changed(parent, oldComponent, { directory: false, object: parent.cache.entries.get(oldComponent)?.object });
       core.changed(move.to, move.component, { directory: true, object: beside });
+      core.touched(move.from);
+      core.touched(move.to);
     });
   }
 }

@@ -182,6 +182,29 @@ describe("attributes where a listing carries none", () => {
     expect(world.store.count("head")).toBe(0);
   });
 
+  it("of subdirectories are asked too, where a listing carries the objects' own", async () => {
+    await open({});
+    await world.mkdir("d", 0o700);
+    await world.putOutside("implied/x", "x");
+    const other = await World.open({ world });
+    expect((await other.list("")).map((item) => item.attributes?.mode)).toEqual([0o040700, 0o040755]);
+    await other.close();
+  });
+
+  it("of a directory: its time moves when a name comes or goes, not with what is in its files", async () => {
+    await open({ memory: { capabilities: S3_LIKE } });
+    await world.mkdir("d");
+    await world.put("d/a", "x");
+    const time = { sec: 1000, nsec: 5 };
+    const ino = await world.resolve("d");
+    await world.fs.setattr(world.context, ino, { mtime: time });
+    await world.put("d/a", "other");
+    await world.fs.setattr(world.context, await world.resolve("d/a"), { mode: 0o600 });
+    expect((await world.stat("d")).mtime).toEqual(time);
+    await world.rm("d/a");
+    expect((await world.stat("d")).mtime).not.toEqual(time);
+  });
+
   it("see somebody else's chmod, although the etag stays", async () => {
     let storeTime = 1_700_000_000_000;
     await open({ memory: { capabilities: S3_LIKE, pageSize: 1000, clock: { ...systemClock, now: () => storeTime } } });
