@@ -6,6 +6,7 @@ import type { Fh, Filesystem, Ino } from "../fs/filesystem.js";
 import type { Logger } from "../util/log.js";
 import { describeError, levelOf } from "./failures.js";
 import { Inputs } from "./inputs.js";
+import { KernelNotifier } from "./notifier.js";
 import { OpenModes } from "./openModes.js";
 import type { Environment, Operation } from "./operations/operation.js";
 import { opcodeName, rowOf, type NamedRow } from "./operations/table.js";
@@ -43,6 +44,7 @@ export class Dispatcher {
   readonly counts = new Float64Array(OPCODES);
   readonly failures = new Float64Array(OPCODES);
   interrupts = 0;
+  readonly notifier: KernelNotifier;
   readonly #env: Environment;
   readonly #options: DispatcherOptions;
   readonly #message: MessageReader;
@@ -55,6 +57,7 @@ export class Dispatcher {
     const { channel, filesystem, logger } = options;
     this.#options = options;
     this.#message = new MessageReader(options.input);
+    this.notifier = new KernelNotifier(channel, this.#inFlight);
     this.#env = {
       filesystem,
       replies: new Replies(channel, logger),
@@ -138,29 +141,29 @@ export class Dispatcher {
   }
 
   async #run(operation: Operation<unknown>, request: Request): Promise<void> {
-    let result: unknown;
     try {
-      result = await operation.call(this.#env, request, this.#message);
+      const result = await operation.call(this.#env, request, this.#message);
+      this.#answer(operation, request, result);
     } catch (error) {
-      this.#end(request);
       this.#fail(request, error);
-      return;
     }
     this.#end(request);
+  }
+
+  /** @throws what kept the result from becoming a reply; it is taken back then, as when nobody waits for it. */
+  #answer(operation: Operation<unknown>, request: Request, result: unknown): void {
     let delivered = false;
     try {
       delivered = operation.reply(this.#env, request, result);
-    } catch (error) {
-      operation.undo?.(this.#env, request, result);
-      this.#fail(request, error);
-      return;
+    } finally {
+      if (!delivered) operation.undo?.(this.#env, request, result);
     }
-    if (!delivered) operation.undo?.(this.#env, request, result);
     if (request.line !== undefined) this.#trace(request, delivered ? describeResult(result) : "nobody waited for it");
   }
 
   #end(request: Request): void {
     this.#inFlight.delete(request.key);
+    this.notifier.ended(request.key);
     if (this.#inFlight.size === 0 && this.#whenIdle.length > 0) {
       const waiting = this.#whenIdle;
       this.#whenIdle = [];

@@ -19,6 +19,8 @@ export class Request implements Context {
   readonly started: number;
   /** Most bytes that the kernel takes as an answer (READ, GETXATTR, READDIR). */
   size = 0;
+  /** The other directory or file that the request is about (rename, link); 0: there is none. */
+  secondIno = 0;
   /** For the log. */
   subject: string | undefined;
   /** The handle of the request, where it has one. */

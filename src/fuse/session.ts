@@ -7,7 +7,6 @@ import { errnoName, openChannel } from "./channel.js";
 import { Dispatcher } from "./dispatch.js";
 import { Inputs } from "./inputs.js";
 import { type MountedDevice, unmountAt } from "./mount.js";
-import { KernelNotifier } from "./notifier.js";
 import { opcodeName } from "./operations/table.js";
 import { featureNames, hasPassthrough, hasResend } from "./protocol/features.js";
 import type { InitWishes, Negotiated } from "./protocol/init.js";
@@ -36,7 +35,6 @@ export class FuseSession implements FrontEnd {
   readonly #options: SessionOptions;
   readonly #channel: Channel;
   readonly #dispatcher: Dispatcher;
-  readonly #notifier: KernelNotifier;
   readonly #ready = deferred<Negotiated>();
   readonly #closed = deferred<void>();
   #negotiated: Negotiated | undefined;
@@ -64,14 +62,13 @@ export class FuseSession implements FrontEnd {
       onRefused: (why) => void this.#end("EPROTO", new MountError("kernel-too-old", why)),
       destroy: () => this.#destroy(),
     });
-    this.#notifier = new KernelNotifier(this.#channel);
-    options.filesystem.setNotifier(this.#notifier);
+    options.filesystem.setNotifier(this.#dispatcher.notifier);
     if (options.resume !== undefined) {
       this.#dispatcher.resume(options.resume);
       this.#negotiated = options.resume;
       this.#ready.resolve(options.resume);
       // What the predecessor left unanswered.
-      if (hasResend(options.resume)) this.#notifier.resend();
+      if (hasResend(options.resume)) this.#dispatcher.notifier.resend();
     }
   }
 
@@ -93,7 +90,7 @@ export class FuseSession implements FrontEnd {
   /** Asks the kernel to hand over every unanswered request once more. False where it does not know how (before 7.40). */
   resend(): boolean {
     if (this.#negotiated === undefined || !hasResend(this.#negotiated)) return false;
-    this.#notifier.resend();
+    this.#dispatcher.notifier.resend();
     return true;
   }
 
@@ -108,7 +105,7 @@ export class FuseSession implements FrontEnd {
     const dispatcher = this.#dispatcher;
     return {
       operations: byName(dispatcher.counts), failures: byName(dispatcher.failures), inFlight: dispatcher.inFlight,
-      bytesRead: dispatcher.bytesRead, bytesWritten: dispatcher.bytesWritten, interrupts: dispatcher.interrupts, notifications: this.#notifier.count,
+      bytesRead: dispatcher.bytesRead, bytesWritten: dispatcher.bytesWritten, interrupts: dispatcher.interrupts, notifications: dispatcher.notifier.count,
     };
   }
 

@@ -171,6 +171,7 @@ function copying(most: number, reply: Operation<number>["reply"]): Operation<num
       const fromFh = readFh(request, message);
       const fromOffset = message.u64();
       const toIno = message.u64() as Ino;
+      request.secondIno = toIno;
       const toFh = message.u64() as Fh;
       const toOffset = message.u64();
       const length = Math.min(message.u64Clamped(), most);

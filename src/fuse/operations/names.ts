@@ -60,6 +60,7 @@ export const mkdir = making((env, request, message) => {
 /** struct fuse_link_in: the header's node is the directory. */
 export const link = making((env, request, message) => {
   const ino = message.u64() as Ino;
+  request.secondIno = ino;
   return env.filesystem.link(request, ino, request.ino, readName(request, message));
 });
 
@@ -81,5 +82,6 @@ function renaming(env: Environment, request: Request, message: MessageReader, ne
   const name = readName(request, message);
   const newName = readName(request, message);
   request.subject = `${name} -> ${newName}`;
+  request.secondIno = newParent;
   return env.filesystem.rename(request, request.ino, name, newParent, newName, flags);
 }

@@ -9,17 +9,17 @@ import { whyNoAddon } from "../../../src/fuse/channel.js";
 import { findFusermount } from "../../../src/fuse/fusermount.js";
 import { parseMountinfo } from "../../../src/fuse/mountinfo.js";
 import { fusermountOptions, mountData, mountFlags } from "../../../src/fuse/mountOptions.js";
-import { KernelNotifier } from "../../../src/fuse/notifier.js";
 import { OpenModes } from "../../../src/fuse/openModes.js";
+import { OPCODE } from "../../../src/fuse/protocol/constants.js";
 import { timeoutNanoseconds, timeoutSeconds } from "../../../src/fuse/protocol/structs.js";
 import { supportsNative } from "../../../src/fuse/support.js";
 import { silentLogger } from "../../../src/util/log.js";
-import { bytes, FakeKernel, recordingFilesystem } from "./fakeKernel.js";
+import { bytes, FakeKernel, message, recordingFilesystem } from "./fakeKernel.js";
 
 describe("notifications", () => {
   it("are laid out as the kernel reads them", () => {
     const kernel = new FakeKernel(recordingFilesystem({}).filesystem);
-    const notifier = new KernelNotifier(kernel);
+    const { notifier } = kernel.dispatcher;
     notifier.invalidateInode(9 as Ino, 0, -1);
     notifier.invalidateEntry(1 as Ino, "ab");
     notifier.deleteEntry(1 as Ino, 9 as Ino, "ab");
@@ -45,6 +45,45 @@ describe("notifications", () => {
   10 00 00 00 07 00 00 00  len, code: RESEND
   00 00 00 00 00 00 00 00  unique`)].map((notice) => notice.toString("hex")));
     expect(notifier.count).toBe(4);
+  });
+});
+
+describe("a notification about an inode with requests under way", () => {
+  it("waits for those, and for no later ones", async () => {
+    const done: ((slices: Buffer[]) => void)[] = [];
+    const kernel = new FakeKernel(recordingFilesystem({ read: () => new Promise((resolve) => { done.push(resolve); }) }).filesystem);
+    const read = (unique: bigint, ino: number): void => { kernel.deliver(message(OPCODE.READ, Buffer.alloc(40), { unique, ino })); };
+    const { notifier } = kernel.dispatcher;
+    read(2n, 9);
+    read(4n, 9);
+    notifier.invalidateInode(9 as Ino, 0, -1);
+    notifier.invalidateEntry(9 as Ino, "name");
+    notifier.deleteEntry(1 as Ino, 9 as Ino, "name");
+    notifier.invalidateInode(8 as Ino, 0, -1);
+    expect([kernel.notices.length, notifier.held]).toEqual([1, 3]);
+    read(6n, 9);
+    done[0]?.([]);
+    await kernel.reply(0);
+    expect([kernel.notices.length, notifier.held]).toEqual([1, 3]);
+    done[1]?.([]);
+    await kernel.reply(1);
+    expect([kernel.notices.length, notifier.held]).toEqual([4, 0]);
+    done[2]?.([]);
+    await kernel.reply(2);
+  });
+
+  it("waits for a rename into its directory", async () => {
+    let done: (() => void) | undefined;
+    const kernel = new FakeKernel(recordingFilesystem({ rename: () => new Promise<void>((resolve) => { done = resolve; }) }).filesystem);
+    kernel.deliver(message(OPCODE.RENAME, bytes(`
+  07 00 00 00 00 00 00 00  newdir
+  "a\\0"
+  "b\\0"`)));
+    kernel.dispatcher.notifier.invalidateEntry(7 as Ino, "b");
+    expect(kernel.notices).toEqual([]);
+    done?.();
+    await kernel.reply(0);
+    expect(kernel.notices).toHaveLength(1);
   });
 });
 
