@@ -6,7 +6,7 @@ import { exists, listAll, parallel, putBytes, read, rejects, sameBytes, type Con
 
 /** Names that were lost, merged, refused or shown wrongly somewhere. */
 const AWKWARD = [
-  "space in name", " leading", "trailing ", "plus+sign", "percent%", "%25", "%2F", "%zz", "a%20b", "question?mark", "hash#mark", "amp&amp;", "<tag>", "quote'\"`",
+  "space in name", " leading", "trailing ", "plus+sign", "percent%", "%", "%25", "%2F", "%zz", "a%20b", "question?mark", "hash#mark", "amp&amp;", "<tag>", "quote'\"`",
   "back\\slash", "semi;colon", "colon:", "comma,", "equals=", "at@", "dollar$", "excl!", "star*", "paren()", "brack[]", "brace{}", "pipe|", "caret^", "tilde~", "-dash",
   "_under", ".hidden", "dot.", "a//b", "a///b", "/lead", "trail/", "deep/er/trail/", "a/./b", "a/../b", "./x", "../x", "x/..", "x/.", "...", "new\nline", "tab\ttab",
   "cr\rcr", "bell\u0007", "escape\u001b", "delete\u007f", "\u0080c1", "\u00a0nbsp", "\u00e9", "e\u0301", "\u65e5\u672c\u8a9e", "\u202ertl", "\ufeffbom", "\ufffd",
