@@ -1,6 +1,7 @@
 // What real servers are known to do otherwise, each with its reason. Kept short: a row here is a fault of the server that
 // objmount cannot mend.
 
+import { fitsXml } from "../../src/backends/s3/parse.js";
 import type { ObjectServiceContractOptions, ObjectStoreContractOptions } from "../contract/objectStore.js";
 
 export interface Known {
@@ -14,7 +15,7 @@ const FILES = "keeps objects as files: a key and keys below it cannot both be, a
 export const KNOWN: Readonly<Record<string, Known>> = {
   versitygw: {
     // A key is a path in a directory: components of at most 255 bytes, cleaned up before use; listings are not encoded.
-    refuses: (key) => /(?:^|\/)(?:\.{1,2}(?:\/|$)|\/)|\/$|[\0-\x08\x0b\x0c\x0e-\x1f]/.test(key) || key.split("/").some((part) => Buffer.byteLength(part) > 255),
+    refuses: (key) => /(?:^|\/)(?:\.{1,2}(?:\/|$)|\/)|\/$/.test(key) || !fitsXml(key) || key.split("/").some((part) => Buffer.byteLength(part) > 255),
     cases: {
       "a name, the name with a slash and names below it are different objects": FILES,
       "a listing has every key once, with the facts of head": FILES,

@@ -11,7 +11,7 @@ if (server === undefined) {
   describe("mounts over a real server", () => { it.skip("no server is named: run npm run test:servers", () => undefined); });
 } else {
   const bucket = (label: string): string => `${label}-${randomBytes(6).toString("hex")}`;
-  const request = (container: string) => ({ url: `s3://${container}`, args: ["--create-container", "--path-style"] });
+  const request = (container: string) => ({ url: `s3://${container}`, args: ["--create-container"] });
   const tools = bucket("tools");
   const soak = bucket("soak");
   toolsSuite(onMount(server, () => request(tools)));

@@ -54,7 +54,8 @@ export async function readConfig(options: Readonly<Record<string, unknown>>): Pr
   };
   const text = (name: string): string | undefined => {
     const found = value(name);
-    return found instanceof Secret ? found.reveal() : found === undefined || found === "" ? undefined : String(found);
+    if (found instanceof Secret) return found.reveal();
+    return typeof found === "string" && found !== "" ? found : undefined;
   };
   const flag = (name: string): boolean => value(name) === true;
 

@@ -148,11 +148,10 @@ function byStatus(status: number, code: string | undefined): Row {
   }
 }
 
-/** An answer without `<Error>` counts only when it has no body to prove otherwise, and nothing that looks like a web page. */
+/** An answer without `<Error>` counts only when it has no body to prove otherwise; one that is signed by the service may call itself HTML. */
 function speaksS3(answer: Answer): boolean {
-  const { headers } = answer;
-  if (headers["x-amz-request-id"] !== undefined || headers["x-amz-id-2"] !== undefined) return answer.body.length === 0 || headers["server"] === undefined || !isHtml(answer);
-  return answer.body.length === 0 && !isHtml(answer);
+  const named = answer.headers["x-amz-request-id"] !== undefined || answer.headers["x-amz-id-2"] !== undefined;
+  return answer.body.length === 0 && (named || !isHtml(answer));
 }
 
 function isHtml(answer: Answer): boolean {

@@ -87,5 +87,9 @@ export function escapeXml(value: string): string {
 
 /** Characters that XML 1.0 cannot carry, escaped or not. */
 export function fitsXml(value: string): boolean {
-  return !/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/.test(value);
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i);
+    if ((code < 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0d) || code >= 0xfffe) return false;
+  }
+  return true;
 }

@@ -182,8 +182,20 @@ export class S3Upload implements Upload {
   /** Some servers list the parts of a completed upload as long as its object is the current one. */
   async #refuseCompleted(parts: readonly PartReceipt[], options: CallOptions): Promise<void> {
     const target = await headOrNone(this.#bucket, this.key, options.signal);
-    if (target !== undefined && target.etag === multipartEtag(parts)) {
+    // The same bytes may have been there before, and the upload be open still.
+    if (target !== undefined && target.etag === multipartEtag(parts) && !await this.#isOpen(options)) {
       throw new StoreError("not-found", `${this.#subject.label}: the upload is not there any more: it was completed`, { key: this.key });
+    }
+  }
+
+  async #isOpen(options: CallOptions): Promise<boolean> {
+    const { api, name } = this.#bucket;
+    try {
+      const { xml } = await api.xml({ method: "GET", bucket: name, query: { uploads: "", prefix: this.key }, signal: options.signal }, "ListMultipartUploadsResult");
+      return children(xml, "Upload").some((row) => text(row, "UploadId") === this.id);
+    } catch (error) {
+      if (isStoreError(error, "unsupported", "invalid", "denied")) return true;
+      throw error;
     }
   }
 

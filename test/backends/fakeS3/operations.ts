@@ -104,7 +104,12 @@ function onBucket(ask: Ask): Reply {
   const { fake, seen, bucket, name, query } = ask;
   switch (seen.method) {
     case "HEAD": return done(200, { "x-amz-bucket-region": bucket.region });
-    case "GET": return query.get("list-type") === "2" && fake.options.listV2 === false ? error(501, "NotImplemented") : listObjects(ask);
+    case "GET":
+      if (query.has("uploads")) {
+        const rows = [...bucket.uploads.values()].filter((upload) => upload.key.startsWith(query.get("prefix") ?? ""));
+        return xml(`<ListMultipartUploadsResult ${NS}>${rows.map((upload) => `<Upload><Key>${escape(upload.key)}</Key><UploadId>${upload.id}</UploadId></Upload>`).join("")}</ListMultipartUploadsResult>`);
+      }
+      return query.get("list-type") === "2" && fake.options.listV2 === false ? error(501, "NotImplemented") : listObjects(ask);
     case "DELETE":
       if (bucket.objects.size > 0) return error(409, "BucketNotEmpty");
       fake.buckets.delete(name);

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { FakeBucket } from "./bucket.js";
+import type { FakeBucket } from "./bucket.js";
 import { handle, type Reply } from "./operations.js";
 import { checkSignature, type Account } from "./signature.js";
 
@@ -112,7 +112,7 @@ export class FakeS3 {
 
   #reply(request: IncomingMessage, seen: Seen): Reply {
     const { headers } = request;
-    if (headers["transfer-encoding"] !== undefined || (/^P/.test(seen.method) && headers["content-length"] === undefined)) return error(411, "MissingContentLength");
+    if (headers["transfer-encoding"] !== undefined || (seen.method.startsWith("P") && headers["content-length"] === undefined)) return error(411, "MissingContentLength");
     if (headers.expect !== undefined) return error(417, "ExpectationFailed");
     const signed = headers.authorization !== undefined || /[?&]X-Amz-Signature=/.test(seen.url);
     const bucket = this.#bucketOf(seen);
