@@ -38,9 +38,11 @@ export class AttributeLog implements AttributeSink {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") logger.warn({ err: error, file }, "the attribute file cannot be read; starting without it");
     }
     let bad = 0;
+    const records = new Map<string, Remembered>();
     for (const line of text.split("\n")) {
-      if (line !== "" && !log.#restore(line)) bad += 1;
+      if (line !== "" && !restoreLine(line, records)) bad += 1;
     }
+    store.restore(records);
     if (bad > 0) logger.warn({ file, lines: bad }, "damaged lines of the attribute file were skipped");
     store.attach(log);
     // A cut last line must not swallow the first new one.
@@ -115,19 +117,22 @@ export class AttributeLog implements AttributeSink {
       this.#broken = true;
     });
   }
+}
 
-  #restore(text: string): boolean {
-    const at = text.indexOf(" ");
-    if (at < 0 || text.slice(0, at) !== crc32(text.slice(at + 1)).toString(16)) return false;
-    try {
-      const line = JSON.parse(text.slice(at + 1)) as Line;
-      if (typeof line.k !== "string") return false;
-      if (line.e === undefined || line.s === undefined || line.m === undefined) this.#store.restore(line.k, undefined);
-      else this.#store.restore(line.k, { etag: line.e, size: line.s, lastModified: line.t, metadata: line.m, contentType: line.c });
-      return true;
-    } catch {
-      return false;
+/** The last line of a key counts. */
+function restoreLine(text: string, records: Map<string, Remembered>): boolean {
+  const at = text.indexOf(" ");
+  if (at < 0 || text.slice(0, at) !== crc32(text.slice(at + 1)).toString(16)) return false;
+  try {
+    const line = JSON.parse(text.slice(at + 1)) as Line;
+    if (typeof line.k !== "string") return false;
+    records.delete(line.k);
+    if (line.e !== undefined && line.s !== undefined && line.m !== undefined) {
+      records.set(line.k, { etag: line.e, size: line.s, lastModified: line.t, metadata: line.m, contentType: line.c });
     }
+    return true;
+  } catch {
+    return false;
   }
 }
 

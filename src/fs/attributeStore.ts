@@ -47,10 +47,9 @@ export class AttributeStore {
     this.#sink?.put(info.key, record);
   }
 
-  /** From a log, without telling it again. */
-  restore(key: string, record: Remembered | undefined): void {
-    if (record === undefined) this.#records.delete(key);
-    else this.#records.set(key, record);
+  /** From a log, without telling it again. What was learnt in the meantime is newer. */
+  restore(records: ReadonlyMap<string, Remembered>): void {
+    for (const [key, record] of records) if (!this.#records.has(key)) this.#records.set(key, record);
   }
 
   forget(key: string): void {

@@ -60,7 +60,7 @@ export class ObjectFilesystem implements Filesystem {
   readonly #xattrs: Xattrs;
   readonly #ranges: Ranges;
   readonly #statfs: Statfs;
-  #log: Promise<AttributeLog | undefined> | undefined;
+  readonly #log: Promise<AttributeLog> | undefined;
   #nextFh = 1;
   #destroyed: Promise<void> | undefined;
 
@@ -85,17 +85,16 @@ export class ObjectFilesystem implements Filesystem {
     this.#xattrs = new Xattrs(core, view, writer);
     this.#ranges = new Ranges(core, view, files, writer);
     this.#statfs = new Statfs(core);
+    const { attributeFile, attributeBytes } = core.options;
+    if (attributeFile !== undefined) this.#log = AttributeLog.open(attributeFile, core.attributes, LOG_FACTOR * attributeBytes, logger);
   }
 
   setNotifier(notifier: Notifier): void {
     this.#core.notifier = notifier;
   }
 
-  /** Reads the attribute file, when there is one. Call before the first operation; without it nothing is remembered across mounts. */
+  /** Resolves when the attribute file, where there is one, has been read. Operations need not wait for it: until then they ask more. */
   async prepare(): Promise<void> {
-    const { attributeFile, attributeBytes } = this.#core.options;
-    if (attributeFile === undefined) return;
-    this.#log ??= AttributeLog.open(attributeFile, this.#core.attributes, LOG_FACTOR * attributeBytes, this.#core.logger);
     await this.#log;
   }
 

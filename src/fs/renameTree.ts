@@ -87,7 +87,11 @@ export class TreeRename {
         if (round > 0) return;
       }
       if (round === ROUNDS) throw new FsError("EBUSY", "the directory is being changed faster than it can be copied", { key: prefix });
-      const results = await Promise.allSettled(missing.map((object) => this.#core.asks.run(() => this.#copy(object, renamed(object.key), copies), signal)));
+      const results = await Promise.allSettled(missing.map((object) => this.#core.asks.run(async () => {
+        // One listener per waiting copy would be too many.
+        if (signal.aborted) throw new FsError("EINTR", "interrupted", { key: object.key });
+        await this.#copy(object, renamed(object.key), copies);
+      })));
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;
       found = await this.#keys(prefix);
