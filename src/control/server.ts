@@ -16,6 +16,8 @@ export interface ControlServerOptions {
   readonly logger: Logger;
 }
 
+const LINGER_MS = 1000;
+
 export class ControlServer {
   readonly path: string;
   readonly #options: ControlServerOptions;
@@ -38,13 +40,12 @@ export class ControlServer {
     await chmod(this.path, 0o600);
   }
 
-  /** Removes the socket, lets running answers end, and hangs up. Idempotent. */
+  /** Removes the socket, lets running answers end, and hangs up; neither a slow answer nor a client that stays holds it for long. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => { this.#server.close(() => resolve()); });
-    await Promise.allSettled(this.#running);
+    await Promise.race([Promise.allSettled(this.#running), new Promise((resolve) => { setTimeout(resolve, LINGER_MS).unref(); })]);
     for (const socket of this.#sockets) socket.end();
-    // A client that does not hang up by itself must not hold the daemon.
-    setTimeout(() => { for (const socket of this.#sockets) socket.destroy(); }, 1000).unref();
+    setTimeout(() => { for (const socket of this.#sockets) socket.destroy(); }, LINGER_MS).unref();
     await closed;
     await unlink(this.path).catch(() => undefined);
   }

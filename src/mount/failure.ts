@@ -50,5 +50,6 @@ export function toFailure(error: unknown, what: string): MountFailure {
 
 function sentence(text: string): string {
   const closed = /[.!?]$/.test(text) ? text : `${text}.`;
-  return closed.charAt(0).toUpperCase() + closed.slice(1);
+  // A URL or a path keeps its letters.
+  return /^\S*[:/]/.test(closed) ? closed : closed.charAt(0).toUpperCase() + closed.slice(1);
 }

@@ -73,7 +73,7 @@ export async function mountStore(request: MountRequest): Promise<MountSession> {
       logger, wireLog: config.debugFuse ? (line) => logger.info(line) : undefined,
     });
     return new MountSession({
-      url: request.url, version: request.version, config, logger, clock, label: store.label, frontEnd, writes, budget, close,
+      url: request.url, version: request.version, config, logger, clock, label: store.label, frontEnd, writes, budget, close, keep: () => writes.keep(),
       readStats: () => reads.stats(), requests: () => requestCounts(opened.metrics),
     });
   } catch (error) {

@@ -145,15 +145,14 @@ async function drain(session: MountSession, notifier: ServiceNotifier, mountpoin
 }
 
 /** The second signal: says what is left, and goes. */
-async function abandon({ mountpoint, note }: ServeRequest, session: MountSession, logger: Logger): Promise<void> {
-  const left = session.left();
+async function abandon({ note }: ServeRequest, session: MountSession, logger: Logger): Promise<void> {
+  const left = await session.abandon();
   for (const file of left) {
     const text = `"${file.key}" is not in the store; its bytes are in ${file.file}`;
     logger.error(text);
     await note(text);
   }
   await note(left.length === 0 ? "ended at once" : `ended at once, with ${left.length} unsaved file${left.length === 1 ? "" : "s"}`);
-  await detachMount(mountpoint);
   await flush(logger);
   process.exit(130);
 }

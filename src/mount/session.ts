@@ -20,6 +20,8 @@ export interface SessionParts {
   readonly label: string;
   readonly frontEnd: FrontEnd;
   readonly writes: Writes;
+  /** Everything dirty is on the local disk when it resolves. */
+  readonly keep: () => Promise<void>;
   readonly readStats: () => ReadStats;
   readonly budget: ByteBudget;
   readonly requests: () => MountStatus["requests"];
@@ -67,6 +69,16 @@ export class MountSession {
     return this.#parts.writes.stats().pending.map(pendingStatus);
   }
 
+  /** For an end that waits for nothing else: the mount is out of the tree, and what is dirty is in the staging directory. */
+  async abandon(): Promise<readonly PendingStatus[]> {
+    const { frontEnd, logger } = this.#parts;
+    await frontEnd.unmount({ lazy: true }).catch((error: unknown) => {
+      if (!(error instanceof MountError) || error.code !== "not-mounted") logger.error({ err: error }, "the mount cannot be detached");
+    });
+    await this.#parts.keep();
+    return this.left();
+  }
+
   /**
    * Saves everything, then unmounts. Not lazy: resolves after everything is closed. Lazy: resolves once the mount is
    * out of the tree; it is served until its last user has gone.
@@ -84,12 +96,22 @@ export class MountSession {
     return { failed: lazy ? this.left() : await this.closed };
   }
 
-  /** For a signal: out of the tree whether in use or not, everything saved. Resolves with what could not be saved. */
+  /**
+   * For a signal: out of the tree whether in use or not, everything saved, within --drain-timeout. Resolves with what could
+   * not be saved; it is in the staging directory then.
+   */
   async stop(progress: (progress: DrainProgress) => void): Promise<readonly PendingStatus[]> {
-    const { frontEnd, logger, config } = this.#parts;
     this.#state = "draining";
-    const limit = config.drainTimeout === 0 ? undefined : AbortSignal.timeout(config.drainTimeout);
-    await this.#sync(progress, limit);
+    const { drainTimeout } = this.#parts.config;
+    if (drainTimeout === 0) return await this.#drain(progress);
+    const limit = AbortSignal.timeout(drainTimeout);
+    const late = new Promise<void>((resolve) => { limit.addEventListener("abort", () => resolve(), { once: true }); });
+    return await Promise.race([this.#drain(progress), late.then(() => this.abandon())]);
+  }
+
+  async #drain(progress: (progress: DrainProgress) => void): Promise<readonly PendingStatus[]> {
+    const { frontEnd, logger } = this.#parts;
+    await this.#sync(progress);
     try {
       await frontEnd.unmount({ lazy: false });
       return await this.closed;
@@ -98,11 +120,11 @@ export class MountSession {
       if (error.code === "not-mounted") return await this.closed;
       logger.warn({ mountpoint: frontEnd.mountpoint }, "the mount is still in use: detached, and what its users write from now on is refused");
     }
-    await frontEnd.unmount({ lazy: true }).catch((error: unknown) => logger.error({ err: error }, "the mount cannot be detached"));
+    await this.abandon();
     // Users with open files keep the kernel from letting go; what they had written by now is saved, and the end of this
     // process ends the rest.
-    await this.#sync(progress, limit);
-    return this.left();
+    await this.#sync(progress);
+    return await this.abandon();
   }
 
   status(): MountStatus {
@@ -119,14 +141,14 @@ export class MountSession {
   }
 
   /** Waits until nothing is dirty; failures stay in `left`. */
-  async #sync(progress?: (progress: DrainProgress) => void, limit?: AbortSignal): Promise<void> {
+  async #sync(progress?: (progress: DrainProgress) => void): Promise<void> {
     const { writes, logger } = this.#parts;
     const timer = progress === undefined ? undefined : setInterval(() => {
       const { pending, pendingBytes } = writes.stats();
       if (pending.length > 0) progress({ files: pending.length, bytes: pendingBytes, current: pending[0]?.key });
     }, PROGRESS_MS);
     try {
-      await writes.sync(limit);
+      await writes.sync();
     } catch (error) {
       logger.warn({ err: error }, "not everything could be saved");
     } finally {

@@ -188,6 +188,11 @@ export class StagedObject implements StagedFile {
     await this.#waitFor(this.#commit(), signal);
   }
 
+  /** What is dirty is in the staging directory when it resolves, whatever becomes of its commit. Never throws. */
+  async keep(): Promise<void> {
+    if (!this.#orphaned) await this.#keep(this.#error ?? "the daemon was ended before it was committed");
+  }
+
   pending(): PendingFile | undefined {
     if (this.#orphaned || this.#state === "clean" || (this.#state === "closed" && !this.#kept)) return undefined;
     return {
@@ -290,20 +295,20 @@ export class StagedObject implements StagedFile {
     this.#state = "failed";
     this.#error = error;
     this.#context.counters.failed += 1;
-    await this.#keep();
+    await this.#keep(error);
     this.#context.logger.error({ key: this.#key, file: this.pending()?.file, err: error },
       this.#dirty ? "a file could not be committed; its bytes are kept" : "the metadata of a file could not be written");
   }
 
   /** Data first, then the record that speaks of it, then the directory (journal.ts). */
-  async #keep(): Promise<void> {
+  async #keep(why: unknown): Promise<void> {
     if (!this.#dirty) return;
     try {
       const ranges = await this.#data.persist();
       const journal = this.#journalNow();
       if (journal === undefined) return;
       const { size, baseLimit } = this.#data;
-      journal.append({ type: "staged", size, baseLimit, ranges, error: messageOf(this.#error) });
+      journal.append({ type: "staged", size, baseLimit, ranges, error: messageOf(why) });
       await journal.flush();
       await this.#context.directory.sync();
       this.#saved = true;

@@ -96,6 +96,11 @@ export class StagedWrites implements Writes {
     if (failed !== undefined) throw failed.reason as Error;
   }
 
+  /** For a daemon that must end now: everything dirty is in the staging directory, with its journal, when it resolves. Never throws. */
+  async keep(): Promise<void> {
+    await Promise.all([...this.#files].map((file) => file.keep()));
+  }
+
   close(): Promise<void> {
     this.#closed ??= (async () => {
       await Promise.all([...this.#files].map((file) => file.close()));

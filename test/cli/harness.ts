@@ -80,12 +80,14 @@ export class Sandbox {
     return daemon;
   }
 
-  /** A writer that has written `text` into `file`, and keeps it open until it is ended or hears the end of its input. */
-  async writer(file: string, text: string): Promise<ChildProcess> {
+  /** A writer that has written `text` into `file`, made it `size` bytes long if that is more, and keeps it open until it is ended or hears the end of its input. */
+  async writer(file: string, text: string, size = 0): Promise<ChildProcess> {
     const child = spawn(process.execPath, ["-e", `
-      const fs = require("node:fs"); const fd = fs.openSync(process.argv[1], "w"); fs.writeSync(fd, process.argv[2]); console.log("written");
+      const fs = require("node:fs"); const fd = fs.openSync(process.argv[1], "w"); fs.writeSync(fd, process.argv[2]);
+      if (Number(process.argv[3]) > 0) fs.ftruncateSync(fd, Number(process.argv[3]));
+      console.log("written");
       process.stdin.resume().on("end", () => { try { fs.closeSync(fd); } catch (error) { console.log(error.code); } process.exit(0); });
-    `, file, text], { stdio: ["pipe", "pipe", "inherit"] });
+    `, file, text, String(size)], { stdio: ["pipe", "pipe", "inherit"] });
     this.#children.add(child);
     let said = "";
     child.stdout.on("data", (chunk: Buffer) => { said += chunk.toString(); });

@@ -90,7 +90,7 @@ describe.skipIf(why !== undefined)("objmount", () => {
       await until("the daemon is gone", () => !existsSync(`/proc/${pid}`) || readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z "));
     };
     await kill();
-    await expect(run("ls", [dir], { limit: 10_000 })).rejects.toThrow("Transport endpoint is not connected");
+    await until("the mount is dead", () => run("ls", [dir], { limit: 10_000 }).then(() => false, (error: Error) => error.message.includes("Transport endpoint is not connected")));
     expect(await box.objmount("mount", url, dir)).toEqual({ code: 0, out: "", err: `objmount: ${dir} was a dead mount of ${url}, left by a daemon that ended: cleaned up.\n` });
     await run("ls", [dir], { limit: 10_000 });
     await kill();
@@ -144,6 +144,31 @@ describe.skipIf(why !== undefined)("objmount", () => {
     const kept = /\bfile=(\S+)/.exec(daemon.text)?.[1] ?? "";
     expect(daemon.text).toContain("key=lost");
     expect(readFileSync(kept, "utf8")).toBe("precious");
+  });
+
+  it("goes at a second signal, and says what is left", async () => {
+    const dir = box.directory("mnt");
+    const daemon = await box.foreground([url, dir]);
+    // Saving this takes many seconds; almost all of it is a hole.
+    const writer = await box.writer(join(dir, "huge"), "x", 8 * 2 ** 30);
+    daemon.child.kill("SIGTERM");
+    await until("it drains", () => daemon.text.includes("draining"));
+    expect(await daemon.stop("SIGINT")).toBe(130);
+    expect(daemon.text).toMatch(/objmount: ended at once, with \d+ unsaved files?\n/);
+    const kept = /"huge" is not in the store; its bytes are in (\S+)/.exec(daemon.text)?.[1] ?? "";
+    expect((await run("head", ["-c", "1", kept], { limit: 10_000 }))).toBe("x");
+    expect(isMounted(dir)).toBe(false);
+    writer.kill("SIGKILL");
+  });
+
+  it("stops waiting after --drain-timeout, and keeps what is left", async () => {
+    const dir = box.directory("mnt");
+    const daemon = await box.foreground([url, dir, "--drain-timeout", "100ms"]);
+    const writer = await box.writer(join(dir, "huge"), "x", 8 * 2 ** 30);
+    expect(await daemon.stop("SIGTERM")).toBe(40);
+    expect(isMounted(dir)).toBe(false);
+    expect(readdirSync(join(box.base, "state/staging"), { recursive: true }).filter((name) => String(name).endsWith(".data"))).not.toEqual([]);
+    writer.kill("SIGKILL");
   });
 
   it("changes the log level while it runs", async () => {
