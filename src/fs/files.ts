@@ -117,6 +117,8 @@ export class OpenFiles {
         return data;
       } catch (error) {
         if (!isStoreError(error, "precondition", "not-found", "aborted")) throw error;
+        // It may be on its way to another key: whoever moves it holds its lock, or one above.
+        if (!isStoreError(error, "aborted") && inode.parent !== undefined) await this.#core.locked({ objects: [inode] }, () => Promise.resolve());
         const moved = inode.draft !== undefined || inode.staging !== undefined || inode.info !== info || handle.reader !== reader ||
           (inode.parent !== undefined && this.#core.keyOf(inode) !== key);
         if (moved && !signal.aborted) continue;

@@ -123,10 +123,11 @@ export class Rename {
       draft.source.version = copied === undefined ? undefined : { key: newKey, etag: copied.etag, size: copied.size };
       await draft.file.retarget(newKey, copied?.etag ?? replaced);
     }
-    if (copied === undefined || core.capabilities.rename === "atomic") return;
+    // Moved away by the store, the content of a marker leaves the marker behind.
+    if (copied === undefined || (core.capabilities.rename === "atomic" && oldComponent !== "")) return;
     try {
       await directories.keepAfterLoss(move.from, oldKey);
-      await removal.deleteKey(oldKey, oldComponent, was);
+      await removal.deleteKey(oldKey, oldComponent, core.capabilities.rename === "atomic" ? undefined : was);
     } catch (error) {
       move.from.cache.forget(oldComponent);
       core.notifier.invalidateEntry(move.from.ino, oldName);

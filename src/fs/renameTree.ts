@@ -1,6 +1,6 @@
-// A directory's rename. Everything below the old prefix is copied, what changed meanwhile is copied again until nothing does, the
-// inodes move, and only then the old keys are deleted. When copying fails, what was copied is taken back and the old tree
-// is as it was.
+// A directory's rename. Where the store renames atomically, object by object; otherwise everything below the old
+// prefix is copied, what changed meanwhile is copied again until nothing does, the inodes move, and only then the old keys
+// are deleted. When one step fails, what was done is taken back and the old tree is as it was.
 
 import { copyObject } from "../store/copyObject.js";
 import { isStoreError } from "../store/errors.js";
@@ -39,10 +39,13 @@ export class TreeRename {
     for (const file of filesBelow(source)) this.#core.assertKey(renamed(this.#core.keyOf(file)));
     const copies: Copies = new Map();
     const hadMarker = found.has(oldPrefix);
+    const atomic = this.#core.capabilities.rename === "atomic";
     try {
-      await this.#copyAll(found, copies, renamed, oldPrefix, signal);
+      await (atomic ? this.#renameAll(found, copies, renamed, oldPrefix, signal) : this.#copyAll(found, copies, renamed, oldPrefix, signal));
     } catch (error) {
-      await this.#takeBack([...copies.keys()].map(renamed));
+      await this.#takeBack([...copies.keys()], renamed, atomic);
+      // A marker that gave way went with the copies.
+      if (target !== undefined) await this.#writer.keepDirectory(target, target.marker?.metadata ?? {}).catch(() => undefined);
       throw error;
     }
     const files = new Map(filesBelow(source).map((file) => [file, this.#core.keyOf(file)] as const));
@@ -59,7 +62,7 @@ export class TreeRename {
       directory.marker = directory.marker === null ? null : undefined;
     }
     if (parent !== undefined) await this.#directories.keepAfterLoss(parent, oldPrefix);
-    await this.#delete([...copies.keys(), ...legacy]);
+    await this.#delete([...(atomic ? [] : copies.keys()), ...legacy]);
     for (const key of copies.keys()) this.#core.attributes.forget(key);
   }
 
@@ -113,8 +116,8 @@ export class TreeRename {
   async #moveFiles(files: ReadonlyMap<FileInode, string>, copies: Copies): Promise<void> {
     for (const [file, oldKey] of files) {
       if (file.staging !== undefined) await file.staging.catch(() => undefined);
-      const copy = copies.get(oldKey);
       const newKey = this.#core.keyOf(file);
+      const copy = await this.#seen(copies.get(oldKey), newKey);
       const { info, draft } = file;
       if (info !== undefined && copy !== undefined) {
         // A version this mount has not seen was copied: handles stay at theirs, which is gone.
@@ -132,11 +135,43 @@ export class TreeRename {
     }
   }
 
-  async #takeBack(keys: readonly string[]): Promise<void> {
+  /** Whether an atomic rename keeps the etag is the store's affair: an inode that goes on with the version asks. */
+  async #seen(copy: { readonly from: string; readonly to: string } | undefined, key: string): Promise<{ readonly from: string; readonly to: string } | undefined> {
+    if (copy === undefined || this.#core.capabilities.rename !== "atomic") return copy;
     try {
-      await this.#delete(keys);
+      return { from: copy.from, to: (await this.#core.store.head(key)).etag };
     } catch (error) {
-      this.#core.logger.warn({ err: error, keys: keys.length }, "copies of a failed rename could not be deleted");
+      if (!isStoreError(error)) throw error;
+      return copy;
+    }
+  }
+
+  /** One atomic rename after the other: each object is under exactly one of its names at every moment. */
+  async #renameAll(first: ReadonlyMap<string, ObjectInfo>, copies: Copies, renamed: (key: string) => string, prefix: string, signal: AbortSignal): Promise<void> {
+    let found = first;
+    for (let round = 0; found.size > 0; round++) {
+      if (round === ROUNDS) throw new FsError("EBUSY", "the directory is being changed faster than it can be renamed", { key: prefix });
+      const results = await Promise.allSettled([...found.values()].map((object) => this.#core.asks.run(async () => {
+        if (signal.aborted) throw new FsError("EINTR", "interrupted", { key: object.key });
+        try {
+          await this.#core.store.rename(object.key, renamed(object.key));
+          copies.set(object.key, { from: object.etag, to: object.etag });
+        } catch (error) {
+          if (!isStoreError(error, "not-found")) throw error;
+        }
+      })));
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
+      found = await this.#keys(prefix);
+    }
+  }
+
+  async #takeBack(keys: readonly string[], renamed: (key: string) => string, atomic: boolean): Promise<void> {
+    try {
+      if (!atomic) await this.#delete(keys.map(renamed));
+      else for (const key of keys) await this.#core.store.rename(renamed(key), key, { ifNoneMatch: "*" });
+    } catch (error) {
+      this.#core.logger.warn({ err: error, keys: keys.length }, "a failed rename of a directory could not be taken back whole");
     }
   }
 

@@ -197,3 +197,45 @@ describe("rename of a directory", () => {
     expect((await world.stat("y")).mode).toBe(0o040700);
   });
 });
+
+describe("rename where the store renames atomically", () => {
+  it("of a directory moves no bytes, keeps open readers, and goes back when it fails", async () => {
+    const other = await World.open({ memory: { capabilities: { rename: "atomic" } } });
+    for (let i = 0; i < 20; i++) await other.putOutside(`x/${i}`, `content ${i}`);
+    const reader = await other.open("x/7");
+    const failing = other.faults.fail({ call: "rename", nth: 9, fault: { kind: "throw", error: "denied" } });
+    expect(await errnoOf(other.mv("x", "y"))).toBe("EACCES");
+    failing.remove();
+    expect(await other.keys("y/")).toEqual([]);
+    expect(await other.keys("x/")).toHaveLength(20);
+    await other.mv("x", "y");
+    expect(await other.keys("x/")).toEqual([]);
+    expect(await other.keys("y/")).toHaveLength(20);
+    expect(other.store.count("copy") + other.store.count("put")).toBe(0);
+    expect(await other.readAt(reader)).toBe("content 7");
+    await other.close_(reader);
+    await other.close();
+  });
+
+  it.each(["atomic", "none"] as const)("of a marker's content leaves the marker: %s", async (rename) => {
+    const other = await World.open({ memory: { capabilities: { rename } } });
+    await other.putOutside("d/", "content");
+    await other.mv("d/%^m", "file");
+    expect(await other.keys()).toEqual(["d/", "file"]);
+    expect(await other.cat("file")).toBe("content");
+    expect(await other.ls("d")).toEqual([]);
+    await other.close();
+  });
+
+  it("onto an empty directory that fails leaves the empty directory", async () => {
+    await world.mkdir("x");
+    await world.put("x/a", "a");
+    await world.mkdir("empty");
+    const failing = world.faults.fail({ call: "copy", key: /a$/, times: Infinity, fault: { kind: "throw", error: "denied" } });
+    expect(await errnoOf(world.mv("x", "empty"))).toBe("EACCES");
+    failing.remove();
+    world.later();
+    expect(await world.ls()).toEqual(["empty", "x"]);
+    expect(await world.keys()).toEqual(["empty/", "x/", "x/a"]);
+  });
+});
