@@ -83,7 +83,7 @@ function objmount(driver) {
       const directory = mountpoint();
       const state = mkdtempSync(join(tmpdir(), "objmount-bench-state-"));
       return launch(process.execPath, [join(ROOT, "bin/objmount"), "mount", `s3://${bucket}`, directory, "-f", "--driver", driver, "--endpoint", endpoint,
-        "--region", "us-east-1", "--path-style", "--state-dir", state, "--log-level", "warn", ...(process.env.OBJMOUNT_BENCH_ARGS?.split(" ") ?? [])],
+        "--region", "us-east-1", "--state-dir", state, "--log-level", "warn", ...(process.env.OBJMOUNT_BENCH_ARGS?.split(" ") ?? [])],
         { AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: secret }, directory);
     },
   };

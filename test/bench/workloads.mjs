@@ -93,11 +93,11 @@ export const ROWS = [
     name: "1 byte changed in a large object", lower: true, rclone: "full", rtt: [0, 20], counted: true,
     before: ({ server, bucket, size }) => putLarge(server, `/${bucket}/changed.bin`, size.changed),
     // Ends when the store has the new version: a mount that uploads after close is waited for.
-    run: async ({ dir, server, bucket }) => {
+    run: async ({ dir, server, bucket, size }) => {
       const etag = async () => (await s3(server, "HEAD", `/${bucket}/changed.bin`)).headers.etag;
       const old = await etag();
       return seconds(async () => {
-        await sh(`printf X | dd of='${dir}/changed.bin' bs=1 seek=100000000 conv=notrunc status=none 2>/dev/null || printf X | dd of='${dir}/changed.bin' bs=1 seek=33000000 conv=notrunc status=none`);
+        await sh(`printf X | dd of='${dir}/changed.bin' bs=1 seek=${Math.floor(size.changed / 3)} conv=notrunc status=none`);
         while (await etag() === old) await new Promise((next) => setTimeout(next, 20));
       });
     },

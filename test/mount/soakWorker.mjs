@@ -69,8 +69,9 @@ async function writer() {
 async function reader() {
   while (Date.now() < stopAt) {
     if (Math.random() < 0.05) {
+      const before = [...committed.keys()];
       const names = await readdir(directory);
-      for (const name of committed.keys()) if (!names.includes(name)) throw new Error(`readdir does not show ${name}, which is committed`);
+      for (const name of before) if (!names.includes(name)) throw new Error(`readdir does not show ${name}, which is committed`);
       counts.lists += 1;
       continue;
     }
