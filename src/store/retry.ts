@@ -12,6 +12,7 @@
 //
 // Waits: full jitter below an exponential bound; a Retry-After is honoured; a signal ends them at once.
 
+import { abortedError } from "./abort.js";
 import { StoreError, isStoreError } from "./errors.js";
 import { headOrNone, resolveComplete, resolveCopy, resolvePut, resolveSetMetadata, type Resolution, type Resolver } from "./lostAnswer.js";
 import { objectStream } from "./objectStream.js";
@@ -23,6 +24,12 @@ import { RetryPolicy, type RetryOptions, type RetryStats } from "./retryPolicy.j
 import { ServiceWrapper, StoreWrapper, type StoreCall } from "./wrapper.js";
 
 export { RetryBudget, type RetryOptions, type RetryStats } from "./retryPolicy.js";
+
+/** What a stream that may be resumed stands on at the moment. */
+interface Reading {
+  current: ObjectStream;
+  ended: boolean;
+}
 
 export class RetryStore extends StoreWrapper {
   readonly #policy: RetryPolicy;
@@ -119,15 +126,18 @@ export class RetryStore extends StoreWrapper {
 
   override async get(key: string, range?: ByteRange, options?: GetOptions): Promise<ObjectStream> {
     const first = await super.get(key, range, options);
-    let current = first;
+    const reading: Reading = { current: first, ended: false };
     return objectStream({
       info: first.info, start: first.start, length: first.length, signal: options?.signal,
-      open: () => this.#resuming(first, options, (stream) => { current = stream; }),
-      free: (completed) => { if (!completed) current.cancel(); },
+      open: () => this.#resuming(first, options, reading),
+      free: (completed) => {
+        reading.ended = true;
+        if (!completed) reading.current.cancel();
+      },
     });
   }
 
-  async *#resuming(first: ObjectStream, options: GetOptions | undefined, onStream: (stream: ObjectStream) => void): AsyncGenerator<Buffer> {
+  async *#resuming(first: ObjectStream, options: GetOptions | undefined, reading: Reading): AsyncGenerator<Buffer> {
     const { key, etag } = first.info;
     const end = first.start + first.length;
     const attempts = this.#policy.attempts("get", key, options?.signal);
@@ -137,7 +147,9 @@ export class RetryStore extends StoreWrapper {
       try {
         if (stream === undefined) {
           stream = await this.inner.get(key, { start: at, length: end - at }, { ...options, ifMatch: etag });
-          onStream(stream);
+          reading.current = stream;
+          // Cancelled while it was asked for: nobody else would free it.
+          if (reading.ended) stream.cancel();
           this.#checkResumed(stream, first, at, end);
         }
         for await (const piece of stream) {
@@ -151,7 +163,9 @@ export class RetryStore extends StoreWrapper {
       } catch (error) {
         if (isStoreError(error, "corrupt")) throw error;
         if (at === end && isStoreError(error, "unavailable")) return;
+        if (reading.ended) throw error;
         await attempts.wait(attempts.mayRepeat(error));
+        if (reading.ended) throw abortedError(options?.signal, key);
         this.#policy.stats.resumed += 1;
         stream = undefined;
       }

@@ -16,7 +16,6 @@ export const objectCases: readonly ContractCase[] = [
       const { upload, maxKeyBytes, maxPutSize } = capabilities;
       assert.ok(maxKeyBytes >= 255 && maxPutSize > 0);
       if (upload !== false) assert.ok(upload.minSize >= 1 && upload.minSize <= upload.maxSize && upload.maxParts >= 1);
-      if (capabilities.conditionalPut === "swap" || capabilities.conditionalPut === "create") assert.ok(!capabilities.immutable || upload !== undefined);
       assert.ok(store.label.length > 0);
     },
   },

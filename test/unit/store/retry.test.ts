@@ -4,9 +4,10 @@ import { StoreError, type StoreErrorKind } from "../../../src/store/errors.js";
 import type { MemoryOptions } from "../../../src/store/memory/memoryContainer.js";
 import { MemoryService } from "../../../src/store/memory/memoryService.js";
 import { MemoryStore } from "../../../src/store/memory/memoryStore.js";
+import type { ByteRange, GetOptions, ObjectStream } from "../../../src/store/objectStore.js";
 import { collectStream } from "../../../src/store/objectStream.js";
 import { RetryBudget, RetryService, RetryStore, type RetryOptions } from "../../../src/store/retry.js";
-import { ServiceWrapper } from "../../../src/store/wrapper.js";
+import { ServiceWrapper, StoreWrapper } from "../../../src/store/wrapper.js";
 import { bytes, failure } from "../../contract/harness.js";
 import { CountingStore } from "../../stores/countingStore.js";
 import { FaultyStore } from "../../stores/faultyStore.js";
@@ -143,6 +144,48 @@ describe("streams", () => {
     faulty.fail({ call: "get", at: { received: 200_000 }, fault: { kind: "throw", error: "corrupt" } });
     expect(await failure(collectStream(await store.get("a")))).toMatchObject({ kind: "corrupt" });
     expect(counting.count("get")).toBe(1);
+  });
+
+  it("that are cancelled while they are asked for again free what arrives then", async () => {
+    const { store, faulty, sound, counting } = setup();
+    await sound.put("a", bodyOf(bytes(500_000)));
+    faulty.fail({ call: "get", at: { received: 100_000 }, fault: unavailable });
+    const stall = faulty.fail({ call: "get", nth: 2, at: "after", fault: { kind: "stall" } });
+    faulty.fail({ call: "get", nth: 2, at: { received: 0 }, fault: { kind: "stall" } });
+    const stream = await store.get("a");
+    const reading = failure(collectStream(stream));
+    await stall.hit;
+    stream.cancel();
+    expect(await reading).toMatchObject({ kind: "aborted" });
+    stall.release();
+    for (let turn = 0; turn < 50; turn++) await new Promise<void>(setImmediate);
+    expect(counting.openStreams).toBe(0);
+  });
+
+  it("asks for the rest of the version it began with", async () => {
+    const asked: unknown[] = [];
+    class Listening extends StoreWrapper {
+      override get(key: string, range?: ByteRange, options?: GetOptions): Promise<ObjectStream> {
+        asked.push([range, options?.ifMatch]);
+        return super.get(key, range, options);
+      }
+    }
+    const { faulty, sound, clock } = setup();
+    const { etag } = await sound.put("a", bodyOf(bytes(1000)));
+    faulty.fail({ call: "get", at: { received: 300 }, fault: unavailable });
+    await collectStream(await new RetryStore(new Listening(faulty), { clock }).get("a"));
+    expect(asked).toEqual([[undefined, undefined], [{ start: 300, length: 700 }, etag]]);
+  });
+
+  it("a checksum that fails behind the last byte is not passed over, a reset there is", async () => {
+    const { store, faulty, sound } = setup();
+    await sound.put("a", bodyOf(bytes(1000)));
+    const rule = faulty.fail({ call: "get", at: { received: 1000 }, fault: { kind: "throw", error: "corrupt" } });
+    expect(await failure(collectStream(await store.get("a")))).toMatchObject({ kind: "corrupt" });
+    rule.remove();
+    faulty.fail({ call: "get", at: { received: 1000 }, fault: unavailable });
+    expect((await collectStream(await store.get("a"))).length).toBe(1000);
+    expect(store.stats.resumed).toBe(0);
   });
 
   it("give up after as many breaks without a byte as a call may have tries", async () => {
