@@ -41,6 +41,9 @@ export interface S3Answer {
 const XML_LIMIT = 16 * 1024 * 1024;
 const ERROR_LIMIT = 64 * 1024;
 const SLOW_TIMEOUT = 600_000;
+/** After the last byte of much data a server may still have to write it out. */
+const LARGE = 1024 * 1024;
+const LARGE_TIMEOUT = 120_000;
 
 export class S3Api {
   readonly config: S3Config;
@@ -183,7 +186,8 @@ export class S3Api {
         // A PUT or POST without a body still announces that it has none.
         body: body === undefined ? (call.method === "PUT" || call.method === "POST" ? { length: 0, open: () => [] } : undefined)
           : { length: body.length, open: () => readBody(body, call.signal, call.key) },
-        headersTimeout: call.slow === true ? Math.max(SLOW_TIMEOUT, this.config.readTimeout) : undefined,
+        headersTimeout: call.slow === true ? Math.max(SLOW_TIMEOUT, this.config.readTimeout)
+          : body !== undefined && body.length > LARGE ? Math.max(LARGE_TIMEOUT, this.config.readTimeout) : undefined,
       });
     } catch (error) {
       throw transportError(error, this.subject(call));

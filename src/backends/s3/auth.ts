@@ -1,6 +1,7 @@
 // Who we are to the server. Explicit keys win; otherwise the vendor's own credential chain is asked, through the vendor's
 // packages, which are loaded only then: environment, profile, SSO, process, web identity, container, instance (IMDSv2).
 
+import { rootCertificates } from "node:tls";
 import { StoreError } from "../../store/errors.js";
 import type { Logger } from "../../util/log.js";
 import type { S3Config } from "./config.js";
@@ -40,7 +41,7 @@ export function credentialSource(config: S3Config, logger: Logger): CredentialSo
         warn: (text) => logger.warn(String(text).replace(/\s+/g, " ").trim()), error: (text) => logger.error(String(text)) },
       clientConfig: {
         ...(config.region === undefined ? {} : { region: config.region }),
-        ...(config.ca === undefined ? {} : { requestHandler: { httpsAgent: { ca: config.ca }, connectionTimeout: config.connectTimeout } }),
+        ...(config.ca === undefined ? {} : { requestHandler: { httpsAgent: { ca: [...rootCertificates, config.ca] }, connectionTimeout: config.connectTimeout } }),
       },
     } as Parameters<typeof fromNodeProviderChain>[0]) as Chain;
   });

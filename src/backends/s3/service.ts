@@ -90,6 +90,11 @@ export class S3Service implements ObjectService {
     return new S3Store(this.#api, name, await findings(this.#api, name, this.#prefix, clock.now(), logger, options.signal), lister);
   }
 
+  /** Milliseconds that the server's clock is ahead, by its latest answer; undefined before the first. For `objmount doctor`. */
+  get clockSkew(): number | undefined {
+    return this.#http.skew(this.#api.endpoint.place(this.#api.region(undefined)).origin);
+  }
+
   async usage(): Promise<Usage> {
     throw new StoreError("unsupported", "S3 does not tell what an account holds");
   }
