@@ -40,7 +40,7 @@ export class AttributeView {
   }
 
   /** S_IFMT bits of an object; a marker's content is a regular file whatever its metadata says. */
-  typeOf(info: ObjectInfo | undefined, component: string): number {
+  typeOf(info: Pick<ObjectInfo, "metadata"> | undefined, component: string): number {
     const mode = component === "" ? undefined : keptOf(info?.metadata).mode;
     const type = mode === undefined ? S_IF.REG : mode & S_IF.MT;
     return type === S_IF.DIR || type === S_IF.CHR || type === S_IF.BLK ? S_IF.REG : type;
@@ -50,8 +50,8 @@ export class AttributeView {
     const { options } = this.#core;
     const { draft, info } = inode;
     const metadata = draft?.metadata ?? info?.metadata;
-    const kept = keptOf(draft === undefined ? metadata : { ...metadata });
-    const type = this.typeOf(metadata === undefined ? undefined : { key: "", size: 0, etag: "", lastModified: 0, metadata }, inode.component);
+    const kept = keptOf(metadata);
+    const type = this.typeOf({ metadata }, inode.component);
     const permissions = kept.mode !== undefined && (kept.mode & S_IF.MT) !== S_IF.DIR ? kept.mode & 0o7777
       : type === S_IF.LNK ? 0o777 : options.fileMode & ~options.umask;
     const fallback = storeTime(info?.lastModified ?? this.#core.clock.now());
@@ -62,7 +62,7 @@ export class AttributeView {
 
   #ofDirectory(inode: DirectoryInode): Attributes {
     const { options, started } = this.#core;
-    const kept = keptOf(inode.local === undefined ? inode.marker?.metadata : { ...inode.local });
+    const kept = keptOf(inode.local ?? inode.marker?.metadata);
     const permissions = kept.mode !== undefined && (kept.mode & S_IF.MT) === S_IF.DIR ? kept.mode & 0o7777 : options.dirMode & ~options.umask;
     const mtime = inode.changed ?? kept.mtime ?? started;
     return this.#attributes(inode, 4096, S_IF.DIR | permissions, inode.gone ? 0 : 2,

@@ -1,5 +1,7 @@
 import type { Body, ObjectStream } from "../store/objectStore.js";
 
+export const EMPTY_BODY: Body = { length: 0, open: () => [] };
+
 export function bufferBody(bytes: Buffer): Body {
   return { length: bytes.length, open: () => (bytes.length === 0 ? [] : [bytes]) };
 }

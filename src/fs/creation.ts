@@ -1,9 +1,9 @@
 // New names that are no directories: create, mknod, symlink.
 
 import type { AttributeView } from "./attributes.js";
-import { bufferBody } from "./bodies.js";
+import { bufferBody, EMPTY_BODY } from "./bodies.js";
 import type { Core } from "./core.js";
-import { EMPTY_BODY, type Directories } from "./directories.js";
+import type { Directories } from "./directories.js";
 import { FsError } from "./errors.js";
 import type { OpenFiles } from "./files.js";
 import { OPEN_FLAGS, S_IF, type Context, type CreateReply, type Ino } from "./filesystem.js";

@@ -1,6 +1,7 @@
 // mkdir, rmdir, and the rule that a directory does not vanish when its last child goes.
 
 import { isStoreError } from "../store/errors.js";
+import { EMPTY_BODY } from "./bodies.js";
 import type { Core } from "./core.js";
 import { FsError } from "./errors.js";
 import { S_IF, type Context } from "./filesystem.js";
@@ -11,7 +12,6 @@ import type { MetadataWriter } from "./metadataWriter.js";
 import type { AttributeView } from "./attributes.js";
 
 const S_ISGID = 0o2000;
-export const EMPTY_BODY = { length: 0, open: () => [] };
 
 export class Directories {
   readonly #core: Core;
@@ -80,7 +80,7 @@ export class Directories {
         await this.assertEmpty(victim);
         await this.keepAfterLoss(parent, prefixOf(victim));
         await this.deleteMarkers(victim);
-        this.#remove(victim);
+        this.remove(victim);
         return true;
       });
       if (done) return;
@@ -118,10 +118,10 @@ export class Directories {
     }
   }
 
-  /** Takes the directory, and every inode below it, off its name. */
-  #remove(directory: DirectoryInode): void {
+  /** Takes the directory, and every inode below it, off its name: it is removed, or another one is renamed onto it. */
+  remove(directory: DirectoryInode): void {
     const { parent, component } = directory;
-    this.forgetTree(directory);
+    this.#forgetTree(directory);
     directory.cache.clear();
     directory.gone = true;
     this.#core.inodes.detach(directory);
@@ -130,14 +130,9 @@ export class Directories {
     this.#core.touched(parent);
   }
 
-  /** For a directory that gives way to another one renamed onto it. */
-  replace(directory: DirectoryInode): void {
-    this.#remove(directory);
-  }
-
-  forgetTree(directory: DirectoryInode): void {
+  #forgetTree(directory: DirectoryInode): void {
     for (const child of [...directory.children.values()] as Inode[]) {
-      if (child.kind === "directory") this.forgetTree(child);
+      if (child.kind === "directory") this.#forgetTree(child);
       child.gone = true;
       this.#core.inodes.detach(child);
     }

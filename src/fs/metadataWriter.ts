@@ -6,13 +6,13 @@ import { isStoreError } from "../store/errors.js";
 import type { Metadata, ObjectInfo, WriteReceipt } from "../store/objectStore.js";
 import type { AttributeView } from "./attributes.js";
 import type { Core } from "./core.js";
+import { EMPTY_BODY } from "./bodies.js";
 import { FsError } from "./errors.js";
 import { S_IF } from "./filesystem.js";
 import { copyMetadata, prefixOf, type DirectoryInode, type FileInode, type MetadataChange } from "./inode.js";
 import { assertMetadataFits, DIRECTORY_CONTENT_TYPE, formatTime, keptOf, storeTime } from "./metadata.js";
 
 export type Apply = (metadata: Record<string, string>) => void;
-const EMPTY_BODY = { length: 0, open: () => [] };
 
 export class MetadataWriter {
   readonly #core: Core;
@@ -152,7 +152,9 @@ export class MetadataWriter {
     const { marker } = inode;
     const metadata = copyMetadata(marker?.metadata);
     apply(metadata);
-    if ((keptOf(metadata).mode ?? S_IF.DIR) !== ((keptOf(metadata).mode ?? 0) & 0o7777 | S_IF.DIR)) metadata["mode"] = String((keptOf(metadata).mode ?? 0) & 0o7777 | S_IF.DIR);
+    // Some tools write a marker with a file's mode, which is not shown. (A copy is parsed: what keptOf has seen must not change any more.)
+    const { mode } = keptOf({ ...metadata });
+    if (mode !== undefined && (mode & S_IF.MT) !== S_IF.DIR) metadata["mode"] = String(this.#view.of(inode).mode);
     this.#assertFits(metadata, "ENOSPC");
     const receipt = marker === null || marker === undefined
       ? await store.put(key, EMPTY_BODY, { metadata, contentType: DIRECTORY_CONTENT_TYPE, ifNoneMatch: "*" })

@@ -2,8 +2,9 @@
 
 import { FsError } from "./errors.js";
 import type { Context, Ino } from "./filesystem.js";
+import { EMPTY_BODY } from "./bodies.js";
 import type { Core } from "./core.js";
-import { EMPTY_BODY, type Directories } from "./directories.js";
+import type { Directories } from "./directories.js";
 import type { FileInode } from "./inode.js";
 import type { Lookups } from "./lookups.js";
 import { DIRECTORY_CONTENT_TYPE } from "./metadata.js";

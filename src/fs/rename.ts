@@ -180,7 +180,7 @@ export class Rename {
     if (target !== undefined) await directories.assertEmpty(target);
     const beside = move.to.cache.entries.get(move.component)?.object;
     await trees.run(source, move.to, move.component, target, move.signal, () => {
-      if (target !== undefined) directories.replace(target);
+      if (target !== undefined) directories.remove(target);
       core.inodes.move(source, move.to, move.component);
       if (parent !== undefined) core.changed(parent, oldComponent, { directory: false, object: parent.cache.entries.get(oldComponent)?.object });
       core.changed(move.to, move.component, { directory: true, object: beside });

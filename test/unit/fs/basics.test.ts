@@ -213,6 +213,13 @@ describe("directories", () => {
     await other.close();
   });
 
+  it("whose marker some tool wrote with a file's mode become directories by a chmod", async () => {
+    await world.putOutside("d/", "", { mode: String(0o100640) });
+    await world.fs.setattr(world.context, await world.resolve("d"), { uid: 9 });
+    expect((await world.outside.head("d/")).metadata).toMatchObject({ mode: String(0o040755), uid: "9" });
+    expect((await world.stat("d")).mode).toBe(0o040755);
+  });
+
   it("made here are known to be empty: creating files in them asks nothing", async () => {
     await world.mkdir("d");
     world.store.reset();
