@@ -69,8 +69,8 @@ packages() { # command package...: installs the Debian packages when the command
 }
 s3env() { # endpoint access-key secret-key
   cat <<E
-export TEST_SERVER=$NAME
-export TEST_SERVER_VERSION='$(version)'
+export OBJMOUNT_TEST_SERVER=$NAME
+export OBJMOUNT_TEST_VERSION='$(version)'
 export AWS_ENDPOINT_URL_S3=$1
 export AWS_ACCESS_KEY_ID=$2
 export AWS_SECRET_ACCESS_KEY=$3

@@ -14,7 +14,7 @@ export interface RunningServer {
 
 /** Undefined when none is named in the environment. */
 export function runningServer(): RunningServer | undefined {
-  const { TEST_SERVER: name, TEST_SERVER_VERSION: version, AWS_ENDPOINT_URL_S3: endpoint } = process.env;
+  const { OBJMOUNT_TEST_SERVER: name, OBJMOUNT_TEST_VERSION: version, AWS_ENDPOINT_URL_S3: endpoint } = process.env;
   return name === undefined || endpoint === undefined ? undefined : { name, version: version ?? "", endpoint };
 }
 
