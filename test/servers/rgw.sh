@@ -87,7 +87,7 @@ stop() {
   end radosgw
   end ceph-osd
   end ceph-mon
-  rm -rf "$HOME_DIR"/{mon,osd,keyring,monmap,ceph.conf}
+  rm -rf "$HOME_DIR"/{mon,osd,keyring,monmap,ceph.conf} "$HOME_DIR"/run/*.asok
 }
 env() { s3env "$URL" testkey testsecret; }
 dispatch "$@"
