@@ -50,9 +50,9 @@ export class OpenFiles {
     if (writes && this.#core.capabilities.immutable) throw new FsError("EEXIST", "objects of this store are written once", { ino });
     await this.#view.refresh(inode, this.#core.options.attributesTimeoutMs, false);
     if ((this.#view.of(inode).mode & S_IF.MT) === S_IF.LNK) throw new FsError("ELOOP", "a symbolic link", { ino });
+    const handle = await this.#enter(inode, flags);
     const keepCache = inode.draft !== undefined || inode.staging !== undefined || (inode.info !== undefined && inode.openedEtag === inode.info.etag);
     inode.openedEtag = inode.info?.etag;
-    const handle = this.add(inode, flags);
     if ((flags & OPEN_FLAGS.O_TRUNC) !== 0) {
       try {
         await this.truncate(inode, 0, handle, context.signal);
@@ -62,6 +62,26 @@ export class OpenFiles {
       }
     }
     return { fh: handle.fh, keepCache, ...(handle.writable ? {} : { noFlush: true }) };
+  }
+
+  /**
+   * A handle, counted while nobody takes the object away: unlink and rename bring here what the handles they find may still read.
+   * @throws ESTALE when the object went first: the kernel then looks the name up once more.
+   */
+  async #enter(inode: FileInode, flags: number): Promise<FileHandle> {
+    inode.pins += 1;
+    try {
+      if (inode.draft === undefined && inode.staging === undefined) {
+        const waiting = inode.object.take(false);
+        if (waiting !== undefined) await waiting;
+        inode.object.leave(false);
+      }
+      if ((inode.gone || inode.stale) && inode.draft === undefined) throw new FsError("ESTALE", "the file was removed or replaced before it was open", { ino: inode.ino });
+      return this.add(inode, flags);
+    } finally {
+      inode.pins -= 1;
+      this.#core.inodes.settle(inode);
+    }
   }
 
   add(inode: FileInode, flags: number): FileHandle {

@@ -41,6 +41,20 @@ describe("open for reading", () => {
     expect(await errnoOf(world.cat("a"))).toBe("ENOENT");
   });
 
+  it("while another file is renamed onto it is ESTALE at the open itself, never at a read after it", async () => {
+    await world.putOutside("a", "version one");
+    await world.putOutside("b", "version two!");
+    const ino = await world.resolve("a");
+    const copying = world.faults.fail({ call: "copy", fault: { kind: "stall" } });
+    const renamed = world.mv("b", "a");
+    await copying.hit;
+    const opened = errnoOf(world.fs.open(world.context, ino, O_RDONLY));
+    copying.release();
+    await renamed;
+    expect(await opened).toBe("ESTALE");
+    expect(await world.cat("a")).toBe("version two!");
+  });
+
   it("of a name that has become a symbolic link leads to another inode", async () => {
     await world.putOutside("a", "one");
     const { ino } = await world.stat("a");
