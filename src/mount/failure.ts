@@ -11,7 +11,7 @@ export type FailureKind =
   | "unsaved" | "busy" | "not-mounted" | "daemon-silent" | "not-permitted"
   | "timeout" | "state-directory" | "doctor" | "unexpected";
 
-/** `message`: what was wrong and what to do, one or two sentences, no secret. */
+/** `message`: one sentence that names what was wrong and what to do, no secret. */
 export class MountFailure extends Error {
   override readonly name = "MountFailure";
   readonly kind: FailureKind;
@@ -38,10 +38,12 @@ export function toFailure(error: unknown, what: string): MountFailure {
   if (error instanceof MountFailure) return error;
   if (isStoreError(error)) {
     const kind = OF_STORE[error.kind] ?? "store-failed";
-    const advice = kind === "no-container" ? " Create it, pass --create-container, or correct the name."
-      : kind === "store-denied" ? " Run \"objmount doctor\" with this URL to see where credentials were looked for."
-      : kind === "store-unreachable" ? " Check the endpoint and the network." : "";
-    return new MountFailure(kind, `${sentence(error.message)}${advice}`, error);
+    const advice = kind === "no-container" ? ": create it, pass --create-container, or correct the name"
+      : kind === "store-denied" ? "; run \"objmount doctor\" with this URL to see where credentials were looked for"
+      : kind === "store-unreachable" ? ": check the endpoint and the network" : "";
+    // A sentence that ends in a question has its advice.
+    const told = error.message.endsWith("?") ? error.message : `${error.message.replace(/\.$/, "")}${advice}`;
+    return new MountFailure(kind, sentence(told), error);
   }
   if (error instanceof MountError) return new MountFailure(OF_MOUNT[error.code], sentence(error.message), error);
   const message = error instanceof Error ? error.message : String(error);

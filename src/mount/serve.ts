@@ -15,6 +15,8 @@ import type { MountSession } from "./session.js";
 /** While it drains, the service manager is asked for this much more time, over and over. */
 const EXTEND_MS = 60_000;
 const EXTEND_EVERY_MS = 15_000;
+/** The same signal again within this time is the same wish. */
+const ECHO_MS = 500;
 
 export interface ServeRequest extends Omit<MountRequest, "logger" | "clock" | "signal"> {
   readonly environment: NodeJS.ProcessEnv;
@@ -170,7 +172,12 @@ class Signals {
   second: (() => void) | undefined;
   readonly #early: () => void;
   readonly #received: NodeJS.Signals[] = [];
+  #last = -Infinity;
   readonly #take = (signal: NodeJS.Signals): void => {
+    // A terminal signals the whole group, and npm passes on what it gets: one Ctrl-C may arrive twice.
+    const echo = this.#received.at(-1) === signal && performance.now() - this.#last < ECHO_MS;
+    this.#last = performance.now();
+    if (echo) return;
     this.#received.push(signal);
     if (this.first === undefined) this.#early();
     else if (this.#received.length === 1) this.first(signal);

@@ -138,7 +138,7 @@ describe("a store that is not to be had", () => {
     });
     const env = { ...box.env, AWS_ACCESS_KEY_ID: "AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY: "hunter2" };
     const outcome = await box.command(process.execPath, [BIN, "mount", "s3://photos", free, "--endpoint", `http://127.0.0.1:${port}`], env);
-    expect(blamed(outcome.err)).toContain("Check the endpoint and the network.");
+    expect(blamed(outcome.err)).toContain("(connection refused): check the endpoint and the network.");
     expect(outcome.err).not.toContain("hunter2");
     expect(outcome.code).toBe(20);
   });
