@@ -7,6 +7,7 @@ import { access } from "node:fs/promises";
 import type { Filesystem, Notifier } from "../fs/filesystem.js";
 import type { Logger } from "../util/log.js";
 import { whyNoAddon } from "./channel.js";
+import { describeError } from "./failures.js";
 import { findFusermount, unmountByFusermount } from "./fusermount.js";
 import { type LibfuseAddon, loadLibfuse } from "./libfuse.js";
 import { LibfuseCalls } from "./libfuseCalls.js";
@@ -85,7 +86,8 @@ class LibfuseSession implements FrontEnd {
       this.#rejectClosed = reject;
     });
     this.closed.catch(() => undefined);
-    this.#operations = new PathOperations(filesystem, { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }, this.#ending.signal);
+    this.#operations = new PathOperations(filesystem, { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }, this.#ending.signal,
+      (path, error) => options.logger.error({ path, causes: describeError(error) }, "a file unlinked while open is still there"));
     this.#calls = new LibfuseCalls(addon, this.#operations, options.logger, options.wireLog);
     this.#thread = Buffer.alloc(addon.sizeof_fuse_thread_t);
     threads.add(this.#thread);

@@ -1,9 +1,7 @@
 // The operations of libfuse's path interface, put onto the filesystem. What that interface loses on the way is made up for here
 // where it can be; the rest stands in docs/SEMANTICS.md:
 //
-// - Files unlinked while open. libfuse renames such a file to a name of its own (.fuse_hidden and 16 hex digits) and unlinks that one
-//   after the last close. Here the first unlinks the file, and the made-up name exists in `Paths` alone. A rename onto an open file is
-//   an unlink and a rename, therefore: two steps.
+// - Files unlinked or replaced while open: see hiddenFiles.ts.
 // - create comes without its flags. O_EXCL is always set, for the kernel has just seen that there is nothing; where there is something
 //   all the same, ESTALE makes the kernel look again.
 // - Nobody is told: new files belong to the user who mounted.
@@ -13,9 +11,9 @@ import {
   type AttributeChanges, type Attributes, type Context, type DirectoryEntry, type DirectorySink, type Entry, type Fh, type Filesystem, type Ino,
   OPEN_FLAGS, type StatfsReply, type Timespec,
 } from "../fs/filesystem.js";
+import { HiddenFiles } from "./hiddenFiles.js";
 import { type Found, Paths } from "./paths.js";
 
-const MADE_UP = /^\.fuse_hidden[0-9a-f]{16}$/;
 /** chown's "leave it". */
 const UNCHANGED = 0xffff_ffff;
 const LARGEST_HANDLE = 0x7fff_ffff;
@@ -29,30 +27,44 @@ export class PathOperations {
   readonly #reading: Context;
   readonly #context: Context;
   readonly #paths: Paths;
+  readonly #hidden: HiddenFiles;
   // The library's handles have 31 bits: a number of our own stands for the filesystem's.
   readonly #files = new Map<number, OpenFile>();
   #nextHandle = 0;
 
-  /** @param owner stands for whoever asks: the library does not tell @param ending fires when the kernel has let go of the mount */
-  constructor(filesystem: Filesystem, owner: { readonly uid: number; readonly gid: number }, ending: AbortSignal) {
+  /**
+   * @param owner stands for whoever asks: the library does not tell
+   * @param ending fires when the kernel has let go of the mount
+   * @param onLate told of an unlink that failed after it was answered
+   */
+  constructor(filesystem: Filesystem, owner: { readonly uid: number; readonly gid: number }, ending: AbortSignal, onLate: (path: string, error: unknown) => void) {
     this.#filesystem = filesystem;
     this.#reading = { ...owner, pid: 0, signal: ending };
     this.#context = { ...owner, pid: 0, signal: new AbortController().signal };
     this.#paths = new Paths(filesystem);
+    this.#hidden = new HiddenFiles((path, ino) => this.#removeHidden(path, ino).catch((error: unknown) => onLate(path, error)));
   }
 
   get openFiles(): number { return this.#files.size; }
 
-  #on<T>(path: string, work: (found: Found) => Promise<T>): Promise<T> {
-    return this.#paths.on(this.#context, path, work);
+  async #on<T>(path: string, work: (found: Found) => Promise<T>, context = this.#context): Promise<T> {
+    const hidden = this.#hidden.get(path);
+    if (hidden !== undefined) {
+      await this.#hidden.settledInode(hidden.ino);
+      // Counted by the entry, which outlives every operation on it.
+      return await work({ ino: hidden.ino, attributes: undefined, chain: [] });
+    }
+    await this.#hidden.settled(path, false);
+    return await this.#paths.on(context, path, work);
   }
 
   #look<T>(path: string, work: (found: Found) => Promise<T>): Promise<T> {
-    return this.#paths.on(this.#reading, path, work);
+    return this.#on(path, work, this.#reading);
   }
 
-  #onParent<T>(path: string, work: (parent: Ino, name: string) => Promise<T>): Promise<T> {
-    return this.#paths.onParent(this.#context, path, work);
+  async #onParent<T>(path: string, work: (parent: Ino, name: string) => Promise<T>): Promise<T> {
+    await this.#hidden.settled(path, true);
+    return await this.#paths.onParent(this.#context, path, work);
   }
 
   #file(handle: number): OpenFile {
@@ -69,7 +81,10 @@ export class PathOperations {
 
   async getattr(path: string, handle?: number): Promise<Attributes> {
     const file = handle === undefined ? undefined : this.#files.get(handle);
-    if (file !== undefined) return (await this.#filesystem.getattr(this.#reading, file.found.ino, file.fh)).attributes;
+    if (file !== undefined) {
+      await this.#hidden.settledInode(file.found.ino);
+      return (await this.#filesystem.getattr(this.#reading, file.found.ino, file.fh)).attributes;
+    }
     return this.#look(path, async ({ ino, attributes }) => attributes ?? (await this.#filesystem.getattr(this.#reading, ino, undefined)).attributes);
   }
 
@@ -82,8 +97,9 @@ export class PathOperations {
   }
 
   /** All names at once: the library keeps them for its own cookies. A name that is not UTF-8 cannot be handed over, and is left out. */
-  readdir(path: string): Promise<{ readonly entries: readonly DirectoryEntry[]; readonly leftOut: readonly string[] }> {
-    return this.#look(path, async ({ ino }) => {
+  async readdir(path: string): Promise<{ readonly entries: readonly DirectoryEntry[]; readonly leftOut: readonly string[] }> {
+    await this.#hidden.settled(path, true);
+    return await this.#look(path, async ({ ino }) => {
       const { fh } = await this.#filesystem.opendir(this.#reading, ino);
       const all = new AllEntries();
       try {
@@ -99,7 +115,10 @@ export class PathOperations {
   }
 
   async open(path: string, flags: number): Promise<number> {
-    const found = await this.#paths.find(this.#context, path);
+    await this.#hidden.settled(path, false);
+    // Of a hidden file, too: the kernel had looked its name up before it was hidden.
+    const hidden = this.#hidden.get(path);
+    const found = hidden === undefined ? await this.#paths.find(this.#context, path) : { ...hidden, chain: [] };
     try {
       return this.#keep((await this.#filesystem.open(this.#context, found.ino, flags)).fh, found);
     } catch (error) {
@@ -109,6 +128,7 @@ export class PathOperations {
   }
 
   async create(path: string, mode: number): Promise<number> {
+    await this.#hidden.settled(path, false);
     const at = path.lastIndexOf("/");
     const parent = await this.#paths.find(this.#context, path.slice(0, at));
     try {
@@ -217,34 +237,51 @@ export class PathOperations {
   }
 
   async unlink(path: string): Promise<void> {
-    if (this.#paths.reveal(path)) return;
+    const hidden = this.#hidden.reveal(path);
+    if (hidden !== undefined) {
+      await this.#hidden.settledInode(hidden.ino);
+      this.#paths.forget(hidden.chain);
+      return;
+    }
+    await this.#hidden.settled(path, false);
     await this.#paths.removing(this.#context, path, (parent, name) => this.#filesystem.unlink(this.#context, parent, name));
   }
 
-  rmdir(path: string): Promise<void> {
-    return this.#paths.removing(this.#context, path, (parent, name) => this.#filesystem.rmdir(this.#context, parent, name));
+  async rmdir(path: string): Promise<void> {
+    await this.#hidden.settled(path, true);
+    await this.#paths.removing(this.#context, path, (parent, name) => this.#filesystem.rmdir(this.#context, parent, name));
   }
 
   async rename(from: string, to: string): Promise<void> {
-    const madeUp = MADE_UP.test(to.slice(to.lastIndexOf("/") + 1));
-    if (madeUp && await this.#hide(from, to)) return;
-    await this.#onParent(from, (parent, name) =>
-      this.#onParent(to, (newParent, newName) => this.#filesystem.rename(this.#context, parent, name, newParent, newName, 0)));
+    if (this.#hidden.isMadeUp(to) && await this.#hide(from, to)) return;
+    await this.#hidden.settled(from, true);
+    const replacing = this.#hidden.replacing(to);
+    try {
+      if (replacing === undefined) await this.#hidden.settled(to, true);
+      await this.#paths.onParent(this.#context, from, (parent, name) =>
+        this.#paths.onParent(this.#context, to, (newParent, newName) => this.#filesystem.rename(this.#context, parent, name, newParent, newName, 0)));
+    } finally {
+      // Also when it failed: what was to be replaced stays.
+      replacing?.end();
+    }
   }
 
-  /** @returns false when nobody has the file open: then it is somebody's own name, however odd. */
-  async #hide(from: string, to: string): Promise<boolean> {
+  /** @returns false when nobody has the file open: then it is somebody's own name, however odd */
+  async #hide(from: string, madeUp: string): Promise<boolean> {
+    await this.#hidden.settled(from, false);
     const found = await this.#paths.find(this.#context, from);
-    let hidden = false;
-    try {
-      if (![...this.#files.values()].some((file) => file.found.ino === found.ino)) return false;
-      await this.#onParent(from, (parent, name) => this.#filesystem.unlink(this.#context, parent, name));
-      this.#paths.hide(to, found);
-      hidden = true;
-      return true;
-    } finally {
-      if (!hidden) this.#paths.leave(found.chain);
+    if (![...this.#files.values()].some((file) => file.found.ino === found.ino)) {
+      this.#paths.leave(found.chain);
+      return false;
     }
+    this.#hidden.hide(from, madeUp, found);
+    return true;
+  }
+
+  async #removeHidden(path: string, ino: Ino): Promise<void> {
+    await this.#paths.on(this.#context, path, async (found) => {
+      if (found.ino === ino) await this.#paths.onParent(this.#context, path, (parent, name) => this.#filesystem.unlink(this.#context, parent, name));
+    });
   }
 
   setxattr(path: string, name: string, value: Buffer, flags: number): Promise<void> {
@@ -266,7 +303,9 @@ export class PathOperations {
 
   /** The mount is over: handles that the library left open are closed, and all counts given back. */
   async close(): Promise<void> {
+    await this.#hidden.flush();
     for (const handle of this.#files.keys()) await this.release(handle).catch(() => undefined);
+    for (const { chain } of this.#hidden.close()) this.#paths.forget(chain);
     this.#paths.close();
   }
 }

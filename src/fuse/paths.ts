@@ -20,8 +20,6 @@ export class Paths {
   readonly #filesystem: Filesystem;
   /** Counted once each, oldest first. */
   readonly #kept = new Set<Ino>();
-  /** Paths that exist in the library's mind alone: files that were unlinked while open. */
-  readonly #hidden = new Map<string, Found>();
 
   constructor(filesystem: Filesystem) {
     this.#filesystem = filesystem;
@@ -29,9 +27,6 @@ export class Paths {
 
   /** @throws ENOENT, ENOTDIR, and whatever lookup throws. */
   async find(context: Context, path: string): Promise<Found> {
-    const hidden = this.#hidden.get(path);
-    // Counted by the entry itself, which outlives every operation on it.
-    if (hidden !== undefined) return { ino: hidden.ino, attributes: undefined, chain: [] };
     const chain: Ino[] = [];
     let ino: Ino = ROOT_INO;
     let attributes: Attributes | undefined;
@@ -81,6 +76,11 @@ export class Paths {
     }
   }
 
+  /** Gives the counts back, and keeps none of them. */
+  forget(chain: readonly Ino[]): void {
+    for (const ino of chain.toReversed()) this.#filesystem.forget(ino, 1);
+  }
+
   /** The inode has lost its name: it is not kept any longer than others hold it. */
   #drop(ino: Ino): void {
     if (this.#kept.delete(ino)) this.#filesystem.forget(ino, 1);
@@ -97,28 +97,8 @@ export class Paths {
     this.#drop(ino);
   }
 
-  isHidden(path: string): boolean { return this.#hidden.has(path); }
-
-  /** From now on `path` leads to this inode, whose counts become the entry's. */
-  hide(path: string, found: Found): void {
-    this.#hidden.set(path, found);
-  }
-
-  /** The library unlinks the name that it had made up. @returns false when there is none. */
-  reveal(path: string): boolean {
-    const found = this.#hidden.get(path);
-    if (found === undefined) return false;
-    this.#hidden.delete(path);
-    for (const ino of found.chain.toReversed()) this.#filesystem.forget(ino, 1);
-    return true;
-  }
-
-  /** Inodes that are counted now. */
-  get counted(): number { return this.#kept.size + this.#hidden.size; }
-
   /** At the end of the mount: everything is given back. */
   close(): void {
-    for (const path of this.#hidden.keys()) this.reveal(path);
     for (const ino of [...this.#kept].reverse()) this.#filesystem.forget(ino, 1);
     this.#kept.clear();
   }

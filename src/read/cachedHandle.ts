@@ -47,6 +47,7 @@ export class CachedHandle implements ReadHandle {
     if (cursor !== undefined) this.#prefetcher.fill(cursor);
 
     let hit = true;
+    let wrong = false;
     for (;;) {
       let failed = pieces.find((piece) => piece.state === "dropped")?.fetch;
       if (failed === undefined) {
@@ -55,8 +56,11 @@ export class CachedHandle implements ReadHandle {
         failed = await this.#arrival(pieces, end, signal);
         if (failed === undefined) continue;
       }
-      // What was fetched ahead fails nobody; this read asks for itself.
-      if (!failed.ahead || isStoreError(failed.error, "aborted")) throw failed.error as StoreError;
+      // What was fetched ahead fails nobody: this read asks for itself. Wrong bytes are asked for once more, all of them; the store's
+      // own retries cannot, for they have handed some on.
+      const again = failed.ahead || (!wrong && isStoreError(failed.error, "corrupt"));
+      if (!again || isStoreError(failed.error, "aborted")) throw failed.error as StoreError;
+      wrong ||= !failed.ahead;
       pieces = this.#ask(offset, end, cursor);
     }
     if (hit) counts.hits += 1;

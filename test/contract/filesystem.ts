@@ -36,7 +36,9 @@ export type Fact =
   /** fallocate(2) makes a file longer. */
   | "fallocate"
   /** Replacing an open file by a rename leaves what has it open with the old bytes. */
-  | "replaced-while-open";
+  | "replaced-while-open"
+  /** A name that is replaced by a rename is never missing; where not, an open at that very moment may be ENOENT, and no more than that. */
+  | "never-missing";
 
 export interface Place {
   /** A directory in which the suite may do as it likes. */

@@ -1,12 +1,13 @@
 // The path interface over a real filesystem: what it loses is made up for, and every count is given back.
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { FsError } from "../../../src/fs/errors.js";
 import type { Entry, Filesystem, Ino } from "../../../src/fs/filesystem.js";
 import { PathOperations } from "../../../src/fuse/pathOperations.js";
 import { World } from "../fs/world.js";
 
-/** Counts what is handed out and given back, as a kernel would. */
-function counted(filesystem: Filesystem): { filesystem: Filesystem; counts: Map<Ino, number> } {
+/** Counts what is handed out and given back, as a kernel would. `refusing`: methods that answer EACCES. */
+function counted(filesystem: Filesystem, refusing: ReadonlySet<string>): { filesystem: Filesystem; counts: Map<Ino, number> } {
   const counts = new Map<Ino, number>();
   const add = (ino: Ino, by: number): void => {
     const now = (counts.get(ino) ?? 0) + by;
@@ -21,6 +22,7 @@ function counted(filesystem: Filesystem): { filesystem: Filesystem; counts: Map<
   const handler: ProxyHandler<Filesystem> = {
     get(target, name: keyof Filesystem) {
       if (name === "forget") return (ino: Ino, count: number): void => { add(ino, -count); target.forget(ino, count); };
+      if (refusing.has(name)) return () => Promise.reject(new FsError("EACCES"));
       const method = (target[name] as (...args: never[]) => unknown).bind(target);
       if (name === "create") return async (...args: Parameters<Filesystem["create"]>) => {
         const reply = await target.create(...args);
@@ -37,18 +39,22 @@ function counted(filesystem: Filesystem): { filesystem: Filesystem; counts: Map<
 let world: World;
 let counts: Map<Ino, number>;
 let on: PathOperations;
+const late: string[] = [];
+const refusing = new Set<string>();
 
 beforeEach(async () => {
   world = await World.open();
-  const watched = counted(world.fs);
+  const watched = counted(world.fs, refusing);
   counts = watched.counts;
-  on = new PathOperations(watched.filesystem, { uid: 500, gid: 500 }, new AbortController().signal);
+  on = new PathOperations(watched.filesystem, { uid: 500, gid: 500 }, new AbortController().signal,
+    (path, error) => { late.push(`${path}: ${String(error)}`); });
 });
 
 afterEach(async () => {
   await on.close();
   expect([...counts], "inodes still counted").toEqual([]);
   expect(on.openFiles).toBe(0);
+  expect(late.splice(0)).toEqual([]);
   await world.close();
 });
 
@@ -100,12 +106,73 @@ describe("the path interface", () => {
     expect(await names("/")).toEqual([]);
     expect(world.outside.container.size).toBe(0);
     expect(await read(handle)).toBe("text");
+    await write("/f", "another");
     expect(await on.getattr("/.fuse_hidden0000000200000001")).toMatchObject({ nlink: 0, size: 4 });
     await on.ftruncate(handle, 2);
     expect(await on.getattr("/whatever", handle)).toMatchObject({ size: 2 });
     await on.release(handle);
     await on.unlink("/.fuse_hidden0000000200000001");
-    await expect(on.getattr("/.fuse_hidden0000000200000001")).rejects.toMatchObject({ errno: "ENOENT" });
+    // The kernel may still be on its way there; ESTALE makes it look the name up again.
+    await expect(on.getattr("/.fuse_hidden0000000200000001")).rejects.toMatchObject({ errno: "ESTALE" });
+    await expect(on.open("/.fuse_hidden0000000200000001", 0)).rejects.toMatchObject({ errno: "ESTALE" });
+    await expect(on.getattr("/.fuse_hidden0000000200000002"), "a name that libfuse tries").rejects.toMatchObject({ errno: "ENOENT" });
+    expect(await names("/")).toEqual(["f"]);
+  });
+
+  it("a rename onto an open file is one step: the name always leads to the old file or to the new one", async () => {
+    await write("/f", "old");
+    await write("/new", "new");
+    const handle = await on.open("/f", 0);
+    await on.rename("/f", "/.fuse_hidden0000000200000001");
+    // As libfuse does: the rename comes at once. Whoever asks in between waits, and finds the new file.
+    const between = [on.getattr("/f"), names("/"), on.open("/f", 0)] as const;
+    await on.rename("/new", "/f");
+    const [attributes, listed, opened] = await Promise.all(between);
+    expect(attributes.size).toBe(3);
+    expect(listed).toEqual(["f"]);
+    expect(await read(opened)).toBe("new");
+    expect(await read(handle)).toBe("old");
+    expect((await on.getattr("/.fuse_hidden0000000200000001")).nlink).toBe(0);
+    await on.release(opened);
+    await on.release(handle);
+    await on.unlink("/.fuse_hidden0000000200000001");
+    expect(await names("/")).toEqual(["f"]);
+    expect(world.store.calls.filter(({ name, key }) => name === "delete" && key === "f")).toEqual([]);
+  });
+
+  it("when such a rename fails, what was to be replaced stays", async () => {
+    await write("/f", "old");
+    await write("/new", "new");
+    const handle = await on.open("/f", 0);
+    refusing.add("rename");
+    await on.rename("/f", "/.fuse_hidden0000000200000001");
+    await expect(on.rename("/new", "/f")).rejects.toMatchObject({ errno: "EACCES" });
+    refusing.clear();
+    await on.release(handle);
+    await on.unlink("/.fuse_hidden0000000200000001");
+    const again = await on.open("/f", 0);
+    expect(await read(again)).toBe("old");
+    await on.release(again);
+  });
+
+  it("an unlink of an open file that fails later is told to the log, and the file is still there", async () => {
+    await write("/f", "x");
+    const handle = await on.open("/f", 0);
+    refusing.add("unlink");
+    await on.rename("/f", "/.fuse_hidden0000000200000001");
+    expect(await names("/")).toEqual(["f"]);
+    expect(late.splice(0)).toEqual([expect.stringContaining("/f: ")]);
+    refusing.clear();
+    await on.release(handle);
+    await on.unlink("/.fuse_hidden0000000200000001");
+  });
+
+  it("the end of the mount does not forget an unlink that was just answered", async () => {
+    await write("/f", "x");
+    const handle = await on.open("/f", 0);
+    await on.rename("/f", "/.fuse_hidden0000000200000001");
+    void handle;
+    await on.close();
     expect(world.outside.container.size).toBe(0);
   });
 
