@@ -1,7 +1,7 @@
 // A copy of an object of any size, by the cheapest way the store has: one server-side copy, server-side copies of parts, or through
 // this host, whole or by parts. The version that is copied is one version, in every way.
 
-import { StoreError } from "./errors.js";
+import { isStoreError, StoreError } from "./errors.js";
 import type {
   Body, ByteRange, CallOptions, Metadata, ObjectInfo, ObjectStore, PartLimits, PartReceipt, PutOptions, Upload, WriteConditions, WriteReceipt,
 } from "./objectStore.js";
@@ -38,7 +38,15 @@ export async function copyObject(store: ObjectStore, from: string, to: string, o
   const job: Job = { store, fromStore, from, to, source, options, size: source.size };
   const { copy, copyPart, upload, maxPutSize } = store.capabilities;
   const reachable = fromStore === store || options.fromContainer !== undefined;
-  if (reachable && copy !== false && source.size <= copy.maxSize) return copyWhole(job);
+  if (reachable && copy !== false && source.size <= copy.maxSize) {
+    try {
+      return await copyWhole(job);
+    } catch (error) {
+      // versitygw copies no object whose key ends in "/"; an empty one is as good put anew.
+      if (source.size === 0 && isStoreError(error, "invalid", "unsupported")) return putWhole(job);
+      throw error;
+    }
+  }
   if (reachable && copyPart !== false && upload !== false && source.size > 0) return byParts(job, upload, copyPart.minSize, serverPart(job));
   if (source.size <= maxPutSize && (upload === false || source.size <= (options.partSize ?? PART_SIZE))) return putWhole(job);
   if (upload !== false) return byParts(job, upload, 1, hostPart(job));

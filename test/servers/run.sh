@@ -2,6 +2,7 @@
 # npm run test:servers: the suites of test/servers over each real S3 server. A server that was not running is brought up,
 # and brought down again whatever happens. One that cannot be had here is skipped, in one line.
 #   run.sh [NAME...]    default: versitygw rgw swift
+# OBJMOUNT_REPORTS: a directory for one vitest report per server.
 set -u
 HERE=$(cd "$(dirname "$0")" && pwd)
 STATE=${OBJMOUNT_SERVERS_DIR:-${TMPDIR:-/tmp}/objmount-test-servers}
@@ -40,6 +41,7 @@ for name in "${SERVERS[@]}"; do
     console.log(numPassedTests, numFailedTests + broken, numPendingTests);' "$report" 2>/dev/null || echo "- - -")
   # shellcheck disable=SC2086 # three words
   row "$name" "$(bash "$HERE/$name.sh" version)" $counts
+  if [ -n "${OBJMOUNT_REPORTS:-}" ]; then mkdir -p "$OBJMOUNT_REPORTS" && cp "$report" "$OBJMOUNT_REPORTS/$name.json"; fi
   [ -n "$mine" ] && bash "$HERE/$name.sh" stop
   started=
   : >"$report"

@@ -102,3 +102,14 @@ describe("pieces", () => {
     }
   });
 });
+
+describe("a copy of an empty object", () => {
+  it("puts an empty object anew where the server refuses to copy it, as versitygw does with markers", async () => {
+    const store = new MemoryStore();
+    await store.put("d/", bodyOf(), { metadata: { mode: "16877" }, contentType: "application/x-directory" });
+    const faults = new FaultyStore(store);
+    faults.fail({ call: "copy", fault: { kind: "throw", error: "invalid" } });
+    await copyObject(faults, "d/", "e/");
+    expect(await store.head("e/")).toMatchObject({ size: 0, metadata: { mode: "16877" }, contentType: "application/x-directory" });
+  });
+});
