@@ -3,8 +3,9 @@
 
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { access } from "node:fs/promises";
+import { readdir, readlink } from "node:fs/promises";
 import type { Filesystem, Notifier } from "../fs/filesystem.js";
+import { childEnvironment } from "../util/childEnvironment.js";
 import type { Logger } from "../util/log.js";
 import { whyNoAddon } from "./channel.js";
 import { describeError } from "./failures.js";
@@ -13,7 +14,6 @@ import { type LibfuseAddon, loadLibfuse } from "./libfuse.js";
 import { LibfuseCalls } from "./libfuseCalls.js";
 import { mountDirectory, unmountAt } from "./mount.js";
 import { libfuseOptions, type MountRequest } from "./mountOptions.js";
-import { findMount, type MountLine } from "./mountinfo.js";
 import { PathOperations } from "./pathOperations.js";
 import type { Support } from "./support.js";
 import { type FrontEnd, type FrontEndStats, MountError } from "./types.js";
@@ -69,8 +69,8 @@ class LibfuseSession implements FrontEnd {
   readonly #calls: LibfuseCalls;
   readonly #ending = new AbortController();
   readonly #thread: Buffer;
-  #mount: MountLine | undefined;
-  #connection: string | undefined;
+  /** The library's /dev/fuse, in /proc/self/fd. */
+  #descriptor: string | undefined;
   #watch: NodeJS.Timeout | undefined;
   #ended: Promise<void> | undefined;
   #resolveClosed!: () => void;
@@ -98,6 +98,7 @@ class LibfuseSession implements FrontEnd {
     const words = libfuseOptions(this.#options);
     if (Buffer.byteLength(words) > LONGEST - 2) throw new MountError("failed", "the name of the mount (fsname) is too long for the fuse-native front end");
     if (Buffer.byteLength(this.mountpoint) > LONGEST) throw new MountError("mountpoint", `${this.mountpoint} is too long a path for the fuse-native front end`);
+    const before = await descriptors();
     let timer: NodeJS.Timeout | undefined;
     const answered = new Promise<void>((resolve, reject) => {
       const { handlers, implemented } = this.#calls.table(resolve);
@@ -109,31 +110,24 @@ class LibfuseSession implements FrontEnd {
       }
     }).finally(() => clearTimeout(timer));
     await answered;
-    this.#mount = await findMount(this.mountpoint).catch(() => undefined);
-    if (this.#mount === undefined) return;
-    const connection = `/sys/fs/fuse/connections/${this.#mount.device.split(":")[1] as string}`;
-    // fusectl is not mounted everywhere; without it a lazy unmount looks like the end.
-    if (await access(connection).then(() => true, () => false)) this.#connection = connection;
-    this.#watch = setTimeout(() => void this.#look(), LOOK_EVERY);
+    const opened = [...await descriptors()].filter((fd) => !before.has(fd));
+    this.#descriptor = opened[0];
+    if (this.#descriptor !== undefined) this.#watch = setTimeout(() => void this.#look(), LOOK_EVERY);
   }
 
+  /** The library closes its device when the kernel has let go and all its threads have ended. */
   async #look(): Promise<void> {
-    if (await this.#isServed()) this.#watch = setTimeout(() => void this.#look(), LOOK_EVERY);
+    clearTimeout(this.#watch);
+    if (this.#ended !== undefined) return;
+    if (await isDevice(this.#descriptor as string)) this.#watch = setTimeout(() => void this.#look(), LOOK_EVERY);
     else await this.#end();
-  }
-
-  async #isServed(): Promise<boolean> {
-    if (this.#connection !== undefined) return access(this.#connection).then(() => true, () => false);
-    const found = await findMount(this.mountpoint).catch(() => undefined);
-    return found !== undefined && found.device === this.#mount?.device;
   }
 
   async unmount({ lazy }: { readonly lazy: boolean }): Promise<void> {
     if (this.#ended !== undefined) return;
     await detach(this.mountpoint, lazy);
-    clearTimeout(this.#watch);
-    if (this.#mount === undefined) await this.#end();
-    else await this.#look();
+    // Where nothing can be looked at (macOS), this is all that tells.
+    if (this.#descriptor === undefined) await this.#end();
   }
 
   #end(): Promise<void> {
@@ -161,6 +155,19 @@ class LibfuseSession implements FrontEnd {
   }
 }
 
+const DESCRIPTORS = "/proc/self/fd";
+
+function isDevice(descriptor: string): Promise<boolean> {
+  return readlink(`${DESCRIPTORS}/${descriptor}`).then((target) => target === "/dev/fuse", () => false);
+}
+
+/** Open descriptors of the fuse device; none where there is no /proc. */
+async function descriptors(): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const descriptor of await readdir(DESCRIPTORS).catch(() => [])) if (await isDevice(descriptor)) found.add(descriptor);
+  return found;
+}
+
 function upper(counts: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name.toUpperCase(), count]));
 }
@@ -172,7 +179,7 @@ async function detach(mountpoint: string, lazy: boolean): Promise<void> {
   const [program, args] = process.platform === "darwin" ? ["diskutil", ["unmount", ...(lazy ? ["force"] : []), mountpoint]] as const
     : ["umount", [...(lazy ? ["-l"] : []), "--", mountpoint]] as const;
   await new Promise<void>((resolve, reject) => {
-    execFile(program, args, { timeout: START_TIMEOUT, env: { ...process.env, LC_ALL: "C" } }, (error, _stdout, stderr) => {
+    execFile(program, args, { timeout: START_TIMEOUT, env: childEnvironment() }, (error, _stdout, stderr) => {
       if (error === null) resolve();
       else if (/busy/i.test(stderr)) reject(new MountError("busy", `${mountpoint} is in use: close what is open there, or unmount with --lazy`, error));
       else if (/not mounted|not found/i.test(stderr)) reject(new MountError("not-mounted", `${mountpoint} is not mounted`, error));

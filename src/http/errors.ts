@@ -77,7 +77,9 @@ interface Cause { readonly code: string | undefined; readonly message: string }
 /** The error, its causes, and the members of an AggregateError (several addresses tried), outermost first. */
 function unfold(error: unknown, depth = 0): Cause[] {
   if (typeof error !== "object" || error === null || depth > 5) return [];
-  const { code, message, cause, errors } = error as { code?: unknown; message?: unknown; cause?: unknown; errors?: unknown };
+  const { name, code, message, cause, errors } = error as { name?: unknown; code?: unknown; message?: unknown; cause?: unknown; errors?: unknown };
   const inner = [...(Array.isArray(errors) ? errors as unknown[] : []), cause].flatMap((each) => unfold(each, depth + 1));
-  return [{ code: typeof code === "string" ? code : undefined, message: typeof message === "string" ? message : "" }, ...inner];
+  // Some of undici's parser errors come without their code.
+  const told = typeof code === "string" ? code : name === "HTTPParserError" ? "HPE_UNKNOWN" : undefined;
+  return [{ code: told, message: typeof message === "string" ? message : "" }, ...inner];
 }

@@ -10,6 +10,7 @@ import type { ReadyConfig } from "../config/config.js";
 import type { Facts } from "../config/rules.js";
 import { formatBytes } from "../config/values.js";
 import { whyNoAddon } from "../fuse/channel.js";
+import { childEnvironment } from "../util/childEnvironment.js";
 
 export interface Check {
   readonly name: string;
@@ -51,7 +52,7 @@ async function deviceCheck(): Promise<Check> {
 
 function run(program: string, args: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
-    execFile(program, args, { timeout: 5000, killSignal: "SIGKILL" }, (error, stdout, stderr) => resolve(error === null ? `${stdout}${stderr}`.trim() : undefined));
+    execFile(program, args, { timeout: 5000, killSignal: "SIGKILL", env: childEnvironment() }, (error, stdout, stderr) => resolve(error === null ? `${stdout}${stderr}`.trim() : undefined));
   });
 }
 

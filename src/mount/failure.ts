@@ -40,7 +40,8 @@ export function toFailure(error: unknown, what: string): MountFailure {
     const kind = OF_STORE[error.kind] ?? "store-failed";
     const advice = kind === "no-container" ? ": create it, pass --create-container, or correct the name"
       : kind === "store-denied" ? "; run \"objmount doctor\" with this URL to see where credentials were looked for"
-      : kind === "store-unreachable" ? ": check the endpoint and the network" : "";
+      // An answer with a status came from the service itself.
+      : kind === "store-unreachable" ? (error.status === undefined ? ": check the endpoint and the network" : ": try again in a while, or ask those who run it") : "";
     // A sentence that ends in a question has its advice.
     const told = error.message.endsWith("?") ? error.message : `${error.message.replace(/\.$/, "")}${advice}`;
     return new MountFailure(kind, sentence(told), error);

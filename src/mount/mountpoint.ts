@@ -9,6 +9,7 @@ import { findFusermount } from "../fuse/fusermount.js";
 import { findMount as mountAt, type MountLine } from "../fuse/mountinfo.js";
 import { SUBTYPE } from "../fuse/mountOptions.js";
 import { mayAdminister } from "../fuse/support.js";
+import { childEnvironment } from "../util/childEnvironment.js";
 import { MountFailure } from "./failure.js";
 
 const ANSWER_MS = 5000;
@@ -38,7 +39,7 @@ interface Answer { readonly ok: boolean; readonly output: string; readonly timed
 
 function run(program: string, args: readonly string[], timeout: number): Promise<Answer> {
   return new Promise((done) => {
-    execFile(program, args, { timeout, killSignal: "SIGKILL", env: { ...process.env, LC_ALL: "C" } }, (error, stdout, stderr) => {
+    execFile(program, args, { timeout, killSignal: "SIGKILL", env: childEnvironment() }, (error, stdout, stderr) => {
       done({ ok: error === null, output: `${stdout}${stderr}`.trim(), timedOut: error?.killed === true });
     });
   });

@@ -3,6 +3,7 @@
 // systemd is. The unit says NotifyAccess=all for it. Nothing happens, and nothing fails, where no socket is named.
 
 import { execFile } from "node:child_process";
+import { childEnvironment } from "../util/childEnvironment.js";
 import type { Logger } from "../util/log.js";
 
 /** Sends one datagram; throws when it cannot. `path` as in the variable: "@" in front means the abstract name space. */
@@ -84,7 +85,7 @@ export class ServiceNotifier {
       return;
     }
     await new Promise<void>((resolve, reject) => {
-      execFile("systemd-notify", [...lines], { env: { ...this.#options.environment, NOTIFY_SOCKET: socket }, timeout: 10_000 },
+      execFile("systemd-notify", [...lines], { env: childEnvironment({ NOTIFY_SOCKET: socket }), timeout: 10_000 },
         (error) => { if (error === null) resolve(); else reject(error); });
     });
   }

@@ -48,8 +48,11 @@ export class FakeS3 {
   accounts: readonly Account[] = [ACCOUNT];
   /** Asked before a request is looked at; undefined lets it through. */
   fault: ((request: Seen) => Fault | undefined) | undefined;
+  /** Asked when a request's headers have come: it is reset once so many bytes of its body are here. It is not in `seen`. */
+  cut: ((request: Omit<Seen, "body">) => number | undefined) | undefined;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #port = 0;
 
   private constructor(options: FakeOptions) {
     this.options = options;
@@ -66,19 +69,33 @@ export class FakeS3 {
   }
 
   get region(): string { return this.options.region ?? "us-east-1"; }
-  get endpoint(): string { return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`; }
+  get endpoint(): string { return `http://127.0.0.1:${(this.#server.address() as AddressInfo | null)?.port ?? this.#port}`; }
   get connections(): number { return this.#sockets.size; }
   get now(): number { return Date.now() + (this.options.skew ?? 0); }
 
+  /** Nothing listens any more; what it holds stays. */
   async stop(): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#port = (this.#server.address() as AddressInfo).port;
+    const closed = new Promise((done) => { this.#server.close(done); });
     for (const socket of this.#sockets) socket.destroy();
-    await new Promise((done) => { this.#server.close(done); });
+    await closed;
+  }
+
+  /** After `stop`: at the same address again. */
+  resume(): Promise<void> {
+    return new Promise((done, failed) => { this.#server.once("error", failed).listen(this.#port, "127.0.0.1", () => done()); });
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const pieces: Buffer[] = [];
+    let room = this.cut?.({ method: request.method as string, url: request.url as string, headers: request.headers }) ?? Infinity;
     try {
-      for await (const piece of request) pieces.push(piece as Buffer);
+      for await (const piece of request) {
+        pieces.push(piece as Buffer);
+        room -= (piece as Buffer).length;
+        if (room <= 0) { request.socket.resetAndDestroy(); return; }
+      }
     } catch {
       return;
     }
@@ -135,7 +152,9 @@ export class FakeS3 {
 
   #send(response: ServerResponse, seen: Seen, reply: Reply): void {
     const empty = seen.method === "HEAD" || reply.status === 204 || reply.status === 304;
-    response.writeHead(reply.status, { date: new Date(this.now).toUTCString(), ...(empty ? {} : { "content-length": String(reply.body.length) }), ...reply.headers });
+    const headers = { date: new Date(this.now).toUTCString(), ...(empty ? {} : { "content-length": String(reply.body.length) }), ...reply.headers };
+    // An empty value takes a header away.
+    response.writeHead(reply.status, Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== "")));
     response.end(empty ? undefined : reply.body);
   }
 }
