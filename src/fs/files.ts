@@ -21,6 +21,8 @@ export interface FileHandle {
   operations: number;
   released: boolean;
   ended: (() => void) | undefined;
+  /** Its close met a conflict: the bytes are kept elsewhere, and this handle writes no more. */
+  conflict: unknown;
 }
 
 export class OpenFiles {
@@ -88,7 +90,7 @@ export class OpenFiles {
     const access = flags & OPEN_FLAGS.O_ACCMODE;
     const handle: FileHandle = {
       fh: this.#nextFh(), inode, readable: access !== OPEN_FLAGS.O_WRONLY, writable: access !== OPEN_FLAGS.O_RDONLY, append: (flags & OPEN_FLAGS.O_APPEND) !== 0,
-      foreign: inode.foreign, reader: undefined, operations: 0, released: false, ended: undefined,
+      foreign: inode.foreign, reader: undefined, operations: 0, released: false, ended: undefined, conflict: undefined,
     };
     inode.handles += 1;
     if (handle.writable) inode.writers += 1;
@@ -157,6 +159,7 @@ export class OpenFiles {
     return this.use(fh, async (handle) => {
       if (!handle.writable) throw new FsError("EBADF", "not open for writing");
       const { inode } = handle;
+      if (handle.conflict !== undefined) throw handle.conflict;
       this.#assertCurrent(handle);
       const draft = await this.#staging.stage(inode, false, handle.foreign);
       await this.#staging.use(draft, async () => {
@@ -170,12 +173,25 @@ export class OpenFiles {
 
   flush(context: Context, fh: Fh): Promise<void> {
     return this.use(fh, async (handle) => {
-      if (handle.writable) await this.#staging.commit(handle.inode, context.signal);
+      if (!handle.writable) return;
+      if (handle.conflict !== undefined) throw handle.conflict;
+      try {
+        await this.#staging.commit(handle.inode, context.signal);
+      } catch (error) {
+        if (isStoreError(error, "precondition") && handle.inode.writers === 1) {
+          handle.conflict = error;
+          await this.#staging.giveUp(handle.inode);
+        }
+        throw error;
+      }
     });
   }
 
   fsync(context: Context, fh: Fh): Promise<void> {
-    return this.use(fh, (handle) => this.#staging.commit(handle.inode, context.signal));
+    return this.use(fh, async (handle) => {
+      if (handle.conflict !== undefined) throw handle.conflict;
+      await this.#staging.commit(handle.inode, context.signal);
+    });
   }
 
   async release(fh: Fh): Promise<void> {

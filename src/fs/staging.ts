@@ -193,17 +193,30 @@ export class Staging {
       }
       // A change of metadata may have come in between.
     } while (failure === undefined && !inode.gone && draft.file.state === "dirty");
+    await this.#letGo(inode, draft, failure !== undefined);
+    this.#core.inodes.settle(inode);
+    if (failure !== undefined) throw failure;
+  }
+
+  /**
+   * The close of the only writer met a conflict, which no later try can end: src/write keeps the bytes, and whoever opens the
+   * name from now on meets the other's object. The kernel's release comes later than its answer to close(2).
+   */
+  async giveUp(inode: FileInode): Promise<void> {
+    const { draft } = inode;
+    if (draft !== undefined && !inode.gone) await this.#letGo(inode, draft, true);
+  }
+
+  async #letGo(inode: FileInode, draft: Draft, failed: boolean): Promise<void> {
     inode.draft = undefined;
     if (!inode.gone && inode.info === undefined) this.#lost(inode);
-    else if (failure !== undefined) {
+    else if (failed) {
       inode.infoAt = -Infinity;
       inode.foreign += 1;
       if (inode.parent !== undefined) inode.parent.cache.forget(inode.component);
     }
     if (draft.active > 0) await new Promise<void>((resolve) => { draft.idle = resolve; });
     await draft.file.close();
-    this.#core.inodes.settle(inode);
-    if (failure !== undefined) throw failure;
   }
 
   /** A new file whose only commit failed: there is no such name. Its bytes are kept by src/write. */

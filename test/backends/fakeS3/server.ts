@@ -12,7 +12,7 @@ import { checkSignature, type Account } from "./signature.js";
 
 /** What goes wrong with one request. `lost`: it is done, and the answer never comes. `short`: the body ends early. */
 export type Fault =
-  | { readonly kind: "answer"; readonly status: number; readonly code?: string; readonly headers?: Readonly<Record<string, string>>; readonly body?: string }
+  | { readonly kind: "answer"; readonly status: number; readonly code?: string; readonly headers?: Readonly<Record<string, string>>; readonly body?: string | Buffer }
   | { readonly kind: "reset" | "stall" | "stall-body" | "short" | "html" | "lost" | "not-http" };
 
 export interface Seen {
