@@ -122,8 +122,9 @@ export class OpenFiles {
     const { inode } = handle;
     for (;;) {
       const draft = inode.draft ?? (inode.staging === undefined ? undefined : await inode.staging);
-      if (draft !== undefined) return this.#staging.use(draft, () => draft.file.read(offset, length, signal));
+      // Also before a staged file is read: it may be one of the version that replaced this handle's.
       this.#assertCurrent(handle);
+      if (draft !== undefined) return this.#staging.use(draft, () => draft.file.read(offset, length, signal));
       const { info } = inode;
       if (info === undefined) throw new FsError("ESTALE", "the object is not there any more", { ino: inode.ino });
       const key = inode.parent === undefined ? info.key : this.#core.keyOf(inode);

@@ -51,6 +51,19 @@ describe.skipIf(why !== undefined)("somebody else", () => {
       await hand.do("close", fd);
     });
 
+    it("and a writer here goes on with theirs: who reads the old one is not led into it", async () => {
+      days.others("led", before);
+      const fd = await hand.do<number>("open", mount.path("led"), "r");
+      expect(await hand.do("read", fd, STEP, 0)).toBe(before.toString("latin1", 0, STEP));
+      days.others("led", after);
+      const writer = await hand.do<number>("open", mount.path("led"), "r+");
+      await hand.do("write", writer, "x", 0);
+      expect(await hand.outcome("readIs", fd, 24 * MIB, STEP, digestOf(before.subarray(24 * MIB, 24 * MIB + STEP)))).toBe("ESTALE");
+      expect(await hand.outcome("close", writer)).toBe("ok");
+      expect(await hand.outcome("readIs", fd, 40 * MIB, STEP, digestOf(before.subarray(40 * MIB, 40 * MIB + STEP)))).toBe("ESTALE");
+      await hand.do("close", fd);
+    });
+
     it("in the middle of one answer: what has arrived is never joined by bytes of the other", async () => {
       days.others("middle", before);
       let changed = false;
