@@ -43,7 +43,7 @@ function contract(name: string, fakeOptions: FakeOptions, options: Readonly<Reco
 }
 
 contract("S3 as Amazon has it", {});
-contract("S3 without conditions", { conditions: "ignored", listV2: false, deleteObjects: false });
+contract("S3 without conditions", { conditions: "ignored", listV2: false, deleteObjects: false, hidesManifestTags: true });
 contract("S3 that refuses conditions, payload unsigned, CRC-32C", { conditions: "refused" }, { "payload-signing": "unsigned", checksum: "crc32c" });
 
 let fake: FakeS3 | undefined;

@@ -6,6 +6,7 @@ import type { CopyOptions, Metadata, ObjectInfo, PartReceipt, WriteReceipt } fro
 import { asPrecondition, conditionHeaders, DEFAULT_TYPE, GIB, headObject, MAX_SINGLE, type Bucket } from "./bucket.js";
 import { metadataHeaders } from "./metadata.js";
 import { text, unquote } from "./parse.js";
+import { pinnedCopy } from "./sourceMatch.js";
 import { beginUpload, copySource } from "./upload.js";
 
 /** Facts of an object that a copy which replaces the metadata would lose. */
@@ -79,15 +80,15 @@ function classOf(found: Source): Record<string, string> {
 
 async function copyWhole(bucket: Bucket, found: Source, to: string, headers: Readonly<Record<string, string>>, signal: AbortSignal | undefined): Promise<WriteReceipt> {
   const { config } = bucket.api;
-  const { xml, headers: answer } = await bucket.api.xml({
+  const { answer: { xml, headers: answer } } = await pinnedCopy(bucket, { container: found.container, key: found.info.key, etag: found.info.etag }, (condition) => bucket.api.xml({
     method: "PUT", bucket: bucket.name, key: to, signal, slow: true,
     headers: {
       ...classOf(found), ...config.createHeaders, ...config.keyHeaders, ...config.sourceKeyHeaders,
       "x-amz-copy-source": copySource(found.container, found.info.key),
-      "x-amz-copy-source-if-match": `"${found.info.etag}"`,
+      ...condition,
       ...headers,
     },
-  }, "CopyObjectResult");
+  }, "CopyObjectResult"), signal);
   const etag = unquote(text(xml, "ETag"));
   const lastModified = Date.parse(text(xml, "LastModified") ?? "");
   const version = answer["x-amz-version-id"];

@@ -12,6 +12,7 @@ import { encodeKey } from "./endpoint.js";
 import { notS3 } from "./errors.js";
 import { metadataHeaders } from "./metadata.js";
 import { children, escapeXml, text, unquote, type Xml } from "./parse.js";
+import { pinnedCopy } from "./sourceMatch.js";
 
 /** Element and header names of the checksums that may go with a part. */
 const CHECKSUM_ELEMENTS: Readonly<Record<string, string>> = { crc32: "ChecksumCRC32", crc32c: "ChecksumCRC32C", crc64nvme: "ChecksumCRC64NVME" };
@@ -63,21 +64,24 @@ export class S3Upload implements Upload {
     options: CallOptions & { readonly sourceIfMatch?: string | undefined; readonly fromContainer?: string | undefined } = {}): Promise<PartReceipt> {
     checkPart(this.#limits, number, offset, range.length, true, this.key);
     const { config } = this.#bucket.api;
-    const { xml } = await this.#bucket.api.xml(this.#call("PUT", options, {
+    const container = options.fromContainer ?? this.#bucket.name;
+    const send = (condition: Readonly<Record<string, string>>) => this.#bucket.api.xml(this.#call("PUT", options, {
       query: { partNumber: String(number), uploadId: this.id }, slow: true,
       headers: {
-        "x-amz-copy-source": copySource(options.fromContainer ?? this.#bucket.name, from),
+        "x-amz-copy-source": copySource(container, from),
         "x-amz-copy-source-range": `bytes=${range.start}-${range.start + range.length - 1}`,
-        ...(options.sourceIfMatch === undefined ? {} : { "x-amz-copy-source-if-match": `"${options.sourceIfMatch}"` }),
-        ...config.keyHeaders, ...config.sourceKeyHeaders,
+        ...condition, ...config.keyHeaders, ...config.sourceKeyHeaders,
       },
     }), "CopyPartResult");
+    const pinned = options.sourceIfMatch;
+    const { answer: { xml }, checked } = pinned === undefined ? { answer: await send({}), checked: true }
+      : await pinnedCopy(this.#bucket, { container, key: from, etag: pinned }, send, options.signal);
     const etag = unquote(text(xml, "ETag"));
     if (etag === "") throw notS3(this.#subject, "a copied part without an entity tag");
-    if (options.sourceIfMatch !== undefined && !this.#bucket.findings.partSourceMatch) {
+    if (pinned !== undefined && !(checked && this.#bucket.findings.partSourceMatch)) {
       // The server did not look. What is the expected version after the copy was it during the copy too.
-      const { info } = await headObject({ ...this.#bucket, name: options.fromContainer ?? this.#bucket.name }, from, options.signal);
-      if (info.etag !== options.sourceIfMatch) throw new StoreError("precondition", `s3://${this.#bucket.name}/${from}: the object to copy is not the version that was expected`, { key: from });
+      const { info } = await headObject({ ...this.#bucket, name: container }, from, options.signal);
+      if (info.etag !== pinned) throw new StoreError("precondition", `s3://${this.#bucket.name}/${from}: the object to copy is not the version that was expected`, { key: from });
     }
     return { number, offset, size: range.length, etag, ...checksumsOf(xml) };
   }

@@ -205,7 +205,9 @@ function source({ fake, header }: Ask): { readonly object: FakeObject; readonly 
   if (name === undefined || key === undefined) return error(400, "InvalidArgument");
   const object = fake.buckets.get(name)?.objects.get(decodeURIComponent(key));
   if (object === undefined) return error(404, fake.buckets.has(name) ? "NoSuchKey" : "NoSuchBucket");
-  if (failedCondition(header("x-amz-copy-source-if-match"), undefined, object) !== undefined) return error(412, "PreconditionFailed");
+  const pinned = header("x-amz-copy-source-if-match");
+  if (pinned !== undefined && fake.options.hidesManifestTags === true && object.etag.includes("-")) return error(412, "PreconditionFailed");
+  if (failedCondition(pinned, undefined, object) !== undefined) return error(412, "PreconditionFailed");
   return { object, bucket: name, key: decodeURIComponent(key) };
 }
 

@@ -27,6 +27,8 @@ export interface FakeOptions {
   readonly region?: string;
   /** How far conditional writes are enforced, ignored, or answered with 501. Default: all of them. */
   readonly conditions?: "enforced" | "ignored" | "refused";
+  /** x-amz-copy-source-if-match never holds for an object made by multipart, as in Swift's S3 layer. */
+  readonly hidesManifestTags?: boolean;
   readonly listV2?: boolean;
   readonly deleteObjects?: boolean;
   /** Anybody may do anything without a signature. */

@@ -45,6 +45,30 @@ export const partCopyCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "an object made by an upload can be copied, described anew and changed in part, pinned to its version",
+    when: (c) => c.upload !== false && c.copyPart !== false && c.copy !== false && c.metadata !== false && c.metadata.update !== "none" && !c.immutable,
+    async run({ store, second, key, capabilities }) {
+      const size = partSize(capabilities);
+      const data = bytes(size + 1000, 3);
+      const made = await store.beginUpload(key("from"));
+      const { etag } = await made.complete([
+        await made.putPart(1, 0, false, bodyOf(data.subarray(0, size))), await made.putPart(2, size, true, bodyOf(data.subarray(size))),
+      ]);
+      await store.copy(key("from"), key("copied"), { sourceIfMatch: etag });
+      sameBytes(await read(second, key("copied")), data);
+      await rejects(store.copy(key("from"), key("copied"), { sourceIfMatch: `${etag.slice(0, -1)}9` }), "precondition");
+      const upload = await store.beginUpload(key("to"));
+      await upload.complete([
+        await upload.copyPart(1, 0, key("from"), { start: 0, length: size }, { sourceIfMatch: etag }), await upload.putPart(2, size, true, bodyOf("tail")),
+      ], { ifNoneMatch: "*" });
+      sameBytes(await read(second, key("to")), Buffer.concat([data.subarray(0, size), Buffer.from("tail")]));
+      const described = await store.setMetadata(key("from"), { a: "1" }, { ifMatch: etag });
+      assert.deepEqual((await second.head(key("from"))).metadata, { a: "1" });
+      assert.equal((await second.head(key("from"))).etag, described.etag);
+      sameBytes(await read(second, key("from")), data);
+    },
+  },
+  {
     name: "a part copy needs its source, in the version that was meant",
     when: (c) => c.upload !== false && c.copyPart !== false && !c.immutable,
     async run({ store, second, key, capabilities }) {
