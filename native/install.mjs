@@ -12,12 +12,15 @@ const BUILD = join(HERE, "build");
 const ADDON = join(BUILD, "Release", "objmount_fuse.node");
 /** What the last attempt came to: `{hash}` of a good build, or `{hash, why}`. Read by src/fuse/channel.ts as well. */
 const STATUS = join(BUILD, "status.json");
+const ROOT = dirname(HERE);
+/** Where the second front end's package is put when npm has left it out. Read by src/fuse/libfuse.ts as well. */
+const SECOND = join(BUILD, "fuse-native");
 
 /** Why the addon cannot be used here, in one clause; undefined when it is built. */
 export function whyUnavailable() {
   if (process.platform !== "linux") return `the kernel channel of ${process.platform} is not /dev/fuse`;
   if (existsSync(ADDON)) return undefined;
-  return readStatus().why ?? "its addon was not built (npm rebuild builds it)";
+  return readStatus().why ?? "its addon was not built (npm install builds it)";
 }
 
 function readStatus() {
@@ -55,8 +58,8 @@ function nodeGyp() {
   return command === undefined ? undefined : [command];
 }
 
-function run(command, args, log) {
-  const result = spawnSync(command, args, { cwd: HERE, encoding: "utf8", timeout: 300_000 });
+function run(command, args, log, cwd = HERE) {
+  const result = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 300_000 });
   log.push(`$ ${[command, ...args].join(" ")}`, result.stdout ?? "", result.stderr ?? "", result.error?.message ?? "");
   return result.status === 0 && existsSync(ADDON);
 }
@@ -73,7 +76,7 @@ function compileDirectly(compiler, headers, log) {
 function build(log) {
   if (process.platform !== "linux") return whyUnavailable();
   const compiler = [process.env["CC"], "cc", "gcc", "clang"].find((name) => name !== undefined && name !== "" && onPath(name) !== undefined);
-  if (compiler === undefined) return "no C compiler was found when it was installed (install gcc or clang, then run npm rebuild)";
+  if (compiler === undefined) return "no C compiler was found when it was installed (install gcc, then run npm install)";
   const gyp = nodeGyp();
   const headers = localHeaders();
   rmSync(BUILD, { recursive: true, force: true });
@@ -87,6 +90,29 @@ function build(log) {
   return `its addon did not compile (${join(BUILD, "build.log")} tells more)`;
 }
 
+function hasFuseNative() {
+  return [ROOT, SECOND].some((folder) => existsSync(join(folder, "node_modules/fuse-native/package.json")));
+}
+
+/**
+ * fuse-native comes with a binary and with the libfuse.so.2 that it needs, but its install script tries the binary without the
+ * library, finds no compiler to make another, and npm then leaves the whole package out. Fetched without its scripts it
+ * works. @returns undefined, or the clause that says why it is not there.
+ */
+function fetchFuseNative(log) {
+  if (hasFuseNative()) return undefined;
+  // The only processor that the package has a binary for.
+  if (process.platform !== "linux" || process.arch !== "x64") return `the package fuse-native has no binary for ${process.platform} on ${process.arch}`;
+  const npm = process.env["npm_execpath"];
+  if (npm === undefined || /(?:^|,)optional/.test(process.env["npm_config_omit"] ?? "")) return "the package fuse-native was left out";
+  const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8"));
+  mkdirSync(SECOND, { recursive: true });
+  writeFileSync(join(SECOND, "package.json"), `${JSON.stringify({ private: true, dependencies: { "fuse-native": lock.packages["node_modules/fuse-native"].version } })}\n`);
+  // npm has it in its cache from a moment ago.
+  run(process.execPath, [npm, "install", "--ignore-scripts", "--prefer-offline", "--no-package-lock", "--no-audit", "--no-fund"], log, SECOND);
+  return hasFuseNative() ? undefined : `the package fuse-native could not be fetched (${join(BUILD, "build.log")} tells more)`;
+}
+
 export function install() {
   const hash = sourceHash();
   const before = readStatus();
@@ -98,6 +124,12 @@ export function install() {
   } catch (error) {
     why = `its addon could not be built: ${error instanceof Error ? error.message : String(error)}`;
   }
+  let second;
+  try {
+    if (why !== undefined) second = fetchFuseNative(log);
+  } catch (error) {
+    second = `the package fuse-native could not be fetched: ${error instanceof Error ? error.message : String(error)}`;
+  }
   try {
     mkdirSync(BUILD, { recursive: true });
     writeFileSync(join(BUILD, "build.log"), log.join("\n"));
@@ -107,7 +139,8 @@ export function install() {
   }
   console.log(why === undefined
     ? "objmount: the native front end was built; mounts use it."
-    : `objmount: mounts will use the fuse-native package, because ${why}.`);
+    : second === undefined ? `objmount: mounts will use the fuse-native package, because ${why}.`
+      : `objmount: nothing can be mounted yet, because ${why}, and ${second}.`);
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) install();

@@ -5,6 +5,7 @@ import { accessSync, constants as fsConstants } from "node:fs";
 import { createRequire } from "node:module";
 import { constants, arch, platform } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** Numbers and functions that the addon exports: `op_getattr`, `fuse_native_signal_getattr`, ... */
 export interface LibfuseAddon {
@@ -37,17 +38,13 @@ export function loadLibfuse(): LibfuseAddon | { readonly why: string } {
 
 function load(): LibfuseAddon | { readonly why: string } {
   const here = createRequire(import.meta.url);
-  let home: string;
-  try {
-    home = dirname(here.resolve("fuse-native/package.json"));
-  } catch {
-    return { why: "the optional package fuse-native is not installed" };
-  }
+  const home = find(here);
+  if (home === undefined) return { why: "the optional package fuse-native is not installed" };
   const there = createRequire(join(home, "package.json"));
   if (platform() === "linux") preload(there);
   try {
-    const find = there("node-gyp-build") as (folder: string) => LibfuseAddon;
-    const addon = find(home);
+    const open = there("node-gyp-build") as (folder: string) => LibfuseAddon;
+    const addon = open(home);
     if (typeof addon.fuse_native_mount !== "function") return { why: `the package fuse-native in ${home} is not one that objmount knows` };
     return addon;
   } catch (error) {
@@ -56,6 +53,18 @@ function load(): LibfuseAddon | { readonly why: string } {
     if (message.startsWith("No native build")) return { why: `the package fuse-native has no binary for ${platform()} on ${arch()}` };
     return { why: `the package fuse-native cannot be loaded: ${message}` };
   }
+}
+
+/** The package's folder: npm's, else the one that native/install.mjs fetched. From src/fuse and from dist/fuse alike. */
+function find(here: NodeJS.Require): string | undefined {
+  for (const paths of [undefined, [fileURLToPath(new URL("../../native/build/fuse-native", import.meta.url))]]) {
+    try {
+      return dirname(here.resolve("fuse-native/package.json", paths === undefined ? undefined : { paths }));
+    } catch {
+      // Not there.
+    }
+  }
+  return undefined;
 }
 
 /**
