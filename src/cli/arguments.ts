@@ -87,6 +87,10 @@ export function createParser(args: readonly string[], chosen: (invocation: Invoc
     .fail((message: string | null, error: Error | undefined) => {
       // What yargs itself finds is a YError.
       if (error !== undefined && error.name !== "YError") throw error;
+      const wanted = (COMMANDS as Readonly<Record<string, Command | undefined>>)[args.find((word) => !word.startsWith("-")) ?? ""];
+      if (wanted !== undefined && (message ?? error?.message ?? "").startsWith("Not enough non-option arguments")) {
+        throw new ConfigError(`An argument is missing: the form is objmount ${wanted.usage}.`);
+      }
       throw new ConfigError(`${tidy(message ?? error?.message ?? "The command line is not understood")} (objmount --help tells more).`);
     });
   for (const name of Object.keys(COMMANDS) as CommandName[]) {
@@ -104,7 +108,6 @@ export function createParser(args: readonly string[], chosen: (invocation: Invoc
 function tidy(message: string): string {
   const missing = /^Not enough arguments following: (.*)$/.exec(message);
   if (missing !== null) return `The option --${missing[1] as string} wants a value`;
-  if (message.startsWith("Not enough non-option arguments")) return "Arguments are missing";
   return message.replace(/\.?\s*$/, "");
 }
 

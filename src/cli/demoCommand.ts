@@ -1,7 +1,5 @@
 // `npm start`: the main job with nothing to prepare. Without arguments, the embedded store; else any URL.
 
-import { mkdir } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { MountFailure } from "../mount/failure.js";
 import { ensureContainer } from "../mount/examineStore.js";
@@ -10,6 +8,8 @@ import { refuseCredentials, resolveInvocation } from "./context.js";
 import type { ExitName } from "./exitCodes.js";
 import { prepare, runDaemon } from "./mountCommand.js";
 import { print } from "./output.js";
+import { makeDirectory } from "../util/directories.js";
+import { homeOf, xdgFolder } from "../util/home.js";
 
 const CONTAINER = "demo";
 
@@ -19,7 +19,7 @@ export async function demoCommand(invocation: Invocation): Promise<ExitName> {
   if (url !== undefined && dir === undefined) throw new MountFailure("usage", `A directory is missing: npm start -- ${url} DIR.`);
   const place = url === undefined || dir === undefined ? await embedded(invocation) : { url, dir };
   // Mounts are tried out at the place where one is; the demo makes its own directory.
-  await mkdir(place.dir, { recursive: true }).catch(() => undefined);
+  await makeDirectory(place.dir, 0o777).catch(() => undefined);
   const prepared = await prepare(invocation, place.url, place.dir, true);
   return await runDaemon(prepared, async () => {
     await print([
@@ -34,9 +34,9 @@ export async function demoCommand(invocation: Invocation): Promise<ExitName> {
 }
 
 async function embedded(invocation: Invocation): Promise<{ readonly url: string; readonly dir: string }> {
-  const home = process.env["HOME"] ?? homedir();
-  const store = join(process.env["XDG_DATA_HOME"] ?? join(home, ".local/share"), "objmount", "store");
-  await mkdir(store, { recursive: true, mode: 0o700 });
+  const home = homeOf(process.env);
+  const store = join(xdgFolder(process.env, "XDG_DATA_HOME", ".local/share"), "objmount", "store");
+  await makeDirectory(store, 0o700);
   const root = `file://${store.split("/").map(encodeURIComponent).join("/")}`;
   const { backend, config } = await resolveInvocation(invocation, root);
   await ensureContainer({ url: root, backend, config }, CONTAINER);

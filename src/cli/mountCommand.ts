@@ -13,6 +13,8 @@ import type { ExitName } from "./exitCodes.js";
 import { say } from "./output.js";
 import { VERSION } from "./version.js";
 
+const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
+
 export interface Prepared {
   readonly url: string;
   readonly mountpoint: string;
@@ -22,6 +24,9 @@ export interface Prepared {
 
 /** Options, rules and places, before anything is done. @throws ConfigError, MountFailure */
 export async function prepare(invocation: Invocation, url: string, directory: string, foreground: boolean): Promise<Prepared> {
+  if (!SCHEME.test(url) && SCHEME.test(directory)) {
+    throw new MountFailure("usage", `The URL comes first: objmount mount ${directory} ${url}.`);
+  }
   const resolved = await resolveInvocation(invocation, url);
   const mountpoint = await resolveMountpoint(directory);
   const facts = await gatherFacts(url, mountpoint, process.env);

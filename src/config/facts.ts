@@ -1,8 +1,9 @@
 // The little that the rules want to know of this machine.
 
 import { readFile } from "node:fs/promises";
-import { homedir, totalmem } from "node:os";
+import { totalmem } from "node:os";
 import type { Facts } from "./rules.js";
+import { homeOf } from "../util/home.js";
 
 async function text(file: string): Promise<string | undefined> {
   try {
@@ -35,7 +36,7 @@ export async function gatherFacts(url: string, mountpoint: string, environment: 
     gid: process.getegid?.() ?? 0,
     memory: Math.min(totalmem(), await cgroupMemory()),
     userAllowOther: await userAllowOther(),
-    home: environment["HOME"] ?? homedir(),
+    home: homeOf(environment),
     xdgStateHome: environment["XDG_STATE_HOME"] === "" ? undefined : environment["XDG_STATE_HOME"],
   };
 }

@@ -5,17 +5,17 @@
 //   endpoint = "https://store.example"
 
 import { readFile, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { OptionRow } from "../util/optionRow.js";
 import { ConfigError } from "./error.js";
 import { didYouMean } from "./nearest.js";
 import { isSecretRow, type Setting } from "./sources.js";
+import { xdgFolder } from "../util/home.js";
 
 /** The files read when none is named, the later one winning. */
 export function defaultFiles(environment: NodeJS.ProcessEnv): string[] {
-  const home = environment["XDG_CONFIG_HOME"] ?? join(environment["HOME"] ?? homedir(), ".config");
+  const home = xdgFolder(environment, "XDG_CONFIG_HOME", ".config");
   return ["/etc/objmount/objmount.toml", join(home, "objmount", "objmount.toml")];
 }
 

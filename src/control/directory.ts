@@ -1,11 +1,12 @@
 // Where the control sockets are: one per mount, named after its mountpoint, in a directory of the user's own.
 
 import { createHash } from "node:crypto";
-import { lstat, mkdir, readdir, unlink } from "node:fs/promises";
+import { lstat, readdir, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { ControlClient } from "./client.js";
 import { ControlError } from "./protocol.js";
+import { makeDirectory } from "../util/directories.js";
 
 /** sockaddr_un.sun_path is 108 bytes with its NUL. */
 const MAX_SOCKET_PATH = 107;
@@ -19,7 +20,7 @@ export function defaultRuntimeDirectory(uid: number, environment: NodeJS.Process
 
 /** Makes the directory (0700), or checks that the one that is there is ours alone. */
 export async function ensureRuntimeDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory, 0o700);
   const found = await lstat(directory);
   if (!found.isDirectory() || found.uid !== (process.geteuid?.() ?? found.uid) || (found.mode & 0o022) !== 0) {
     throw new ControlError("unsafe", `${directory} belongs to somebody else or can be written by others: remove it, or name another with --runtime-dir.`);

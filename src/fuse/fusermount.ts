@@ -2,7 +2,7 @@
 // number it finds in _FUSE_COMMFD.
 
 import { spawn } from "node:child_process";
-import { accessSync, closeSync, constants } from "node:fs";
+import { accessSync, closeSync, constants, existsSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 import { adoptDescriptor, ChannelError, receiveDescriptor, socketPair } from "./channel.js";
 import { fusermountOptions, type MountRequest } from "./mountOptions.js";
@@ -59,6 +59,7 @@ function run(program: string, args: readonly string[], socket?: number): Promise
 /** Mounts on an absolute path. @returns the descriptor of the mounted device. @throws MountError */
 export async function mountByFusermount(mountpoint: string, request: MountRequest): Promise<number> {
   const program = needFusermount();
+  if (!existsSync(MTAB)) throw new MountError("failed", NO_MTAB);
   const [ours, theirs] = socketPair();
   try {
     const outcome = await run(program, ["-o", fusermountOptions(request), "--", mountpoint], theirs)
@@ -84,10 +85,15 @@ export async function unmountByFusermount(mountpoint: string, lazy: boolean): Pr
   if (outcome.status !== 0) throw explain(program, mountpoint, outcome);
 }
 
+/** fusermount3 looks through it before it unmounts for a user, and only then. Minimal images lack it. */
+const MTAB = "/etc/mtab";
+const NO_MTAB = "there is no /etc/mtab, without which fusermount3 cannot unmount for a user: as root, run \"ln -s /proc/self/mounts /etc/mtab\"";
+
 const SENTENCES: readonly (readonly [RegExp, MountError["code"], (mountpoint: string) => string])[] = [
   [/user_allow_other/, "allow-other", () => "allow_other needs the line user_allow_other in /etc/fuse.conf, unless root mounts"],
   [/device not found|kernel module|\/dev\/fuse.*No such/i, "no-device", () => "there is no /dev/fuse: load the kernel module (modprobe fuse), or give the container the device"],
   [/open \/dev\/fuse|fuse device.*denied/i, "no-device", () => "/dev/fuse cannot be opened: give this user (or the container) the device"],
+  [/open \/etc\/mtab/, "failed", () => NO_MTAB],
   [/not found in \/etc\/mtab|not mounted|Invalid argument/i, "not-mounted", (mountpoint) => `${mountpoint} is not mounted`],
   [/busy/i, "busy", (mountpoint) => `${mountpoint} is in use: close what is open there, or unmount with --lazy`],
   [/not connected/i, "dead", (mountpoint) => `${mountpoint} is a dead mount: unmount it first (objmount unmount --lazy ${mountpoint})`],

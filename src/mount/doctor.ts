@@ -3,14 +3,16 @@
 
 import { execFile } from "node:child_process";
 import { constants, existsSync } from "node:fs";
-import { access, mkdir, open, statfs, unlink } from "node:fs/promises";
-import { homedir, release } from "node:os";
+import { access, open, statfs, unlink } from "node:fs/promises";
+import { release } from "node:os";
 import { join } from "node:path";
 import type { ReadyConfig } from "../config/config.js";
 import type { Facts } from "../config/rules.js";
 import { formatBytes } from "../config/values.js";
 import { whyNoAddon } from "../fuse/channel.js";
 import { childEnvironment } from "../util/childEnvironment.js";
+import { makeDirectory } from "../util/directories.js";
+import { homeOf } from "../util/home.js";
 
 export interface Check {
   readonly name: string;
@@ -88,7 +90,7 @@ async function stateCheck(directory: string): Promise<Check> {
   const name = "state directory";
   const probe = join(directory, `.doctor-${process.pid}`);
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory, 0o700);
     await (await open(probe, "wx", 0o600)).close();
     await unlink(probe);
     const { bavail, bsize } = await statfs(directory);
@@ -116,7 +118,7 @@ export function credentialCheck(scheme: string, backend: Readonly<Record<string,
   const found = [
     ...(backend["access-key-id"] === undefined ? [] : ["the options"]),
     ...sources.variables.filter((variable) => (environment[variable] ?? "") !== ""),
-    ...sources.files.map(([variable, fallback]) => environment[variable] ?? join(environment["HOME"] ?? homedir(), fallback)).filter((file) => existsSync(file)),
+    ...sources.files.map(([variable, fallback]) => environment[variable] ?? join(homeOf(environment), fallback)).filter((file) => existsSync(file)),
   ];
   return found.length === 0 ? { name, state: "warn", text: "none in the environment or in files; only the machine's own role is left" }
     : { name, state: "ok", text: `found in ${[...new Set(found)].join(", ")}` };

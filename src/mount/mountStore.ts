@@ -1,6 +1,5 @@
 // The composition root: every part of a mount is made here, from the store up to the kernel, and closed in the opposite order.
 
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { ReadyConfig } from "../config/config.js";
 import { mountId } from "../config/rules.js";
@@ -18,6 +17,7 @@ import type { Logger } from "../util/log.js";
 import { StagedWrites } from "../write/stagedWrites.js";
 import { openContainer, openWholeAccount, openWrappedService, type OpenedService } from "./openStore.js";
 import { MountSession } from "./session.js";
+import { makeDirectory } from "../util/directories.js";
 
 export interface MountRequest {
   readonly url: string;
@@ -92,7 +92,7 @@ async function openStore(opened: OpenedService, config: ReadyConfig, signal: Abo
 
 async function filesystemOptions({ url, mountpoint, config }: MountRequest): Promise<ConstructorParameters<typeof ObjectFilesystem>[0]["options"]> {
   const remembered = join(config.stateDir, "attributes");
-  await mkdir(remembered, { recursive: true, mode: 0o700 });
+  await makeDirectory(remembered, 0o700);
   return {
     uid: config.uid, gid: config.gid, umask: config.umask, fileMode: config.fileMode, dirMode: config.dirMode, readOnly: config.readOnly,
     entryTimeoutMs: config.entryTimeout, attributesTimeoutMs: config.attrTimeout, negativeTimeoutMs: config.negativeTimeout,

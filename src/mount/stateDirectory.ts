@@ -1,13 +1,14 @@
 import { constants } from "node:fs";
-import { access, lstat, mkdir } from "node:fs/promises";
+import { access, lstat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { ReadyConfig } from "../config/config.js";
 import { MountFailure } from "./failure.js";
+import { makeDirectory } from "../util/directories.js";
 
 /** Makes a private directory, or checks that the one that is there is this user's own. @throws MountFailure */
 async function ensurePrivate(directory: string, option: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory, 0o700);
     const found = await lstat(directory);
     const uid = process.geteuid?.() ?? found.uid;
     if (found.uid !== uid) throw new MountFailure("state-directory", `${directory} belongs to user ${found.uid}: name another place with --${option}.`);
@@ -23,7 +24,7 @@ export async function ensureStateDirectories(config: ReadyConfig): Promise<void>
   await ensurePrivate(config.stateDir, "state-dir");
   await ensurePrivate(config.stagingDir, "staging-dir");
   if (config.logFile !== undefined) {
-    await mkdir(dirname(config.logFile), { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    await makeDirectory(dirname(config.logFile), 0o700).catch((error: NodeJS.ErrnoException) => {
       throw new MountFailure("state-directory", `The directory of the log file ${config.logFile as string} cannot be made (${error.code ?? error.message}): name another with --log-file.`, error);
     });
   }

@@ -8,9 +8,10 @@
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { chmod, link, mkdir, open, readdir, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { chmod, link, open, readdir, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readJournal, type JournalRecord, type Owner } from "./journal.js";
+import { makeDirectory } from "../util/directories.js";
 
 export function thisProcess(host: string): Owner {
   return { host, pid: process.pid, boot: bootId(), started: startOf(process.pid) ?? "" };
@@ -64,7 +65,7 @@ export class StagingDirectory {
 
   /** Makes the directory and takes its lock. Rejects when a live daemon has it. */
   async open(): Promise<void> {
-    await mkdir(this.path, { recursive: true, mode: 0o700 });
+    await makeDirectory(this.path, 0o700);
     await chmod(this.path, 0o700);
     await this.#withOwnFile(`${JSON.stringify(this.owner)}\n`, async (own) => {
       while (this.#lock === undefined) {

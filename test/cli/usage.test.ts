@@ -22,7 +22,7 @@ describe("the command line", () => {
     ["an unknown option", ["mount", "s3://x", free, "--part-sise=3"], 2, "The option --part-sise is not known. Did you mean \"part-size\"?"],
     ["an unknown mount option", ["mount", "s3://x", free, "-o", "rw,partsize=3"], 2, "The mount option \"partsize\" is not known. Did you mean \"part-size\"?"],
     ["a wrong value", ["mount", "s3://x", free, "--part-size", "big"], 2, "--part-size has the value \"big\", which is not a size such as 64MiB."],
-    ["a missing argument", ["mount", "s3://x"], 2, "Arguments are missing (objmount --help tells more)."],
+    ["a missing argument", ["mount", "s3://x"], 2, "An argument is missing: the form is objmount mount <url> <dir>."],
     ["one argument too many", ["unmount", "a", "b"], 2, "The argument \"b\" is one too many: the form is objmount unmount <dir>."],
     ["a missing value", ["mount", "s3://x", free, "--driver"], 2, "The option --driver wants a value (objmount --help tells more)."],
     ["a contradiction", ["mount", "s3://x", free, "--read-only", "--create-container"], 2, "--read-only and --create-container contradict each other: leave one away."],
