@@ -31,9 +31,9 @@ function readStatus() {
   }
 }
 
-/** Changes with every source and with what they are compiled for. */
+/** Changes with every source and with what they are compiled for. Node-API is the same in all versions of Node: one build serves them. */
 function sourceHash() {
-  const hash = createHash("sha256").update(`${process.platform} ${process.arch} ${process.versions.modules} napi ${process.versions.napi}\n`);
+  const hash = createHash("sha256").update(`${process.platform} ${process.arch}\n`);
   for (const name of readdirSync(HERE).toSorted()) {
     if (/\.(?:c|h|gyp)$/.test(name)) hash.update(`${name}\n`).update(readFileSync(join(HERE, name)));
   }

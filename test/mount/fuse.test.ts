@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { mountAt } from "../../src/fuse/mount.js";
+import { whyNoAddon } from "../../src/fuse/channel.js";
 import { compile, run, sh, type ServeOptions, ServedMount, whyNoMounts } from "./fixtures/servedMount.js";
 
-const why = whyNoMounts();
+const why = whyNoMounts() ?? whyNoAddon();
 if (why !== undefined) console.log(`skipped: mount tests of the native front end, because ${why}`);
 
 describe.skipIf(why !== undefined)("a mount of the native front end", () => {

@@ -1,4 +1,5 @@
-import { execFileSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, lstat, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -177,9 +178,10 @@ describe("the runtime directory", () => {
     client?.close();
     expect(await connectToMount([directory], "/mnt/other")).toBeUndefined();
 
-    // A socket file whose owner is gone: a server that is killed leaves it; here, a plain bind that is never listened on again.
+    // A socket file whose owner is gone: a server that is killed leaves it.
     const stale = socketPath(directory, "/mnt/stale");
-    execFileSync("python3", ["-c", "import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1])", stale]);
+    const killed = spawn(process.execPath, ["-e", "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))", stale]);
+    await once(killed, "exit");
     expect(await listSockets([directory])).toContain(stale);
     expect(await connectToMount([directory], "/mnt/stale")).toBeUndefined();
     expect(await listSockets([directory])).toEqual([path]);

@@ -1,17 +1,11 @@
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { describe, expect, it } from "vitest";
 import { loadLibfuse } from "../../../src/fuse/libfuse.js";
 
-const here = createRequire(import.meta.url);
 function why(): string | undefined {
   if (process.platform !== "linux" || process.arch !== "x64") return "the package has a binary for x64 Linux alone";
-  try {
-    here.resolve("fuse-native/package.json");
-    return undefined;
-  } catch {
-    return "the optional package fuse-native is not installed";
-  }
+  const found = loadLibfuse();
+  return "why" in found && found.why.endsWith("is not installed") ? found.why : undefined;
 }
 const skipped = why();
 if (skipped !== undefined) console.warn(`skipped: ${skipped}`);

@@ -5,8 +5,8 @@ import { expect, it } from "vitest";
 import { isAlive, thisProcess } from "../../../src/write/stagingDirectory.js";
 
 it("a daemon that was killed and not waited for does not hold its staging directory", async () => {
-  // The child of this Python ends at once and is never waited for: a zombie.
-  const parent = spawn("python3", ["-u", "-c", "import os,time\np=os.fork()\nif p==0: os._exit(0)\nprint(p)\ntime.sleep(60)"], { stdio: ["ignore", "pipe", "inherit"] });
+  // The child of this shell ends once the shell has become sleep, which never waits for it: a zombie.
+  const parent = spawn("sh", ["-c", "(until grep -qx sleep /proc/$$/comm; do :; done) & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] });
   try {
     const pid = Number(await new Promise<string>((resolve) => { parent.stdout.once("data", (chunk: Buffer) => { resolve(chunk.toString()); }); }));
     const fields = (): string[] => readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "").split(" ");
