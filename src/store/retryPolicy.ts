@@ -25,7 +25,11 @@ export interface RetryOptions {
   readonly log?: Logger | undefined;
 }
 
-/** Retries cost tokens, successes bring them back: when most calls fail, the failures get through at once. */
+/**
+ * Retries cost tokens, successes bring them back. When most calls fail and the tokens are used up, every further try waits about
+ * `maxDelay`: a service that is down is not stormed, a call with less time than that fails at once, and one with more of it (a
+ * file being saved) still gets what it was promised.
+ */
 export class RetryBudget {
   readonly capacity: number;
   #tokens: number;
@@ -54,7 +58,7 @@ export interface RetryStats {
   retries: number;
   /** Streams that went on after a break. */
   resumed: number;
-  /** Calls that failed although asking again might have helped: tries, deadline or budget were used up. */
+  /** Calls that failed although asking again might have helped: tries or deadline were used up. */
   exhausted: number;
   /** Uploads that may have been begun unheard. */
   leaks: number;
@@ -136,14 +140,16 @@ export class Attempts {
   async wait(error: StoreError): Promise<void> {
     const policy = this.#policy;
     this.made += 1;
-    const delay = this.#delay(error);
+    const paid = policy.budget.take(RETRY_COST);
+    const delay = paid || error.retry === "credentials" ? this.#delay(error) : Math.max(this.#delay(error), policy.maxDelay * (0.5 + policy.clock.random() / 2));
     const late = policy.clock.monotonic() + delay - this.#started > policy.deadline;
-    if (this.made >= policy.maxAttempts || late || !policy.budget.take(RETRY_COST)) {
+    if (this.made >= policy.maxAttempts || late) {
+      if (paid) policy.budget.give(RETRY_COST);
       policy.stats.exhausted += 1;
       policy.log.debug({ call: this.#call, key: this.#key, attempts: this.made, kind: error.kind }, "not asked again");
       throw error;
     }
-    this.#paid += RETRY_COST;
+    if (paid) this.#paid += RETRY_COST;
     policy.stats.retries += 1;
     policy.log.debug({ call: this.#call, key: this.#key, attempt: this.made, kind: error.kind, code: error.code, delay: Math.round(delay) }, "asked again");
     if (delay === 0) return;

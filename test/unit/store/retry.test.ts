@@ -70,19 +70,33 @@ describe("when to ask again", () => {
     expect(store.stats.exhausted).toBe(1);
   });
 
-  it("stops when the budget is used up, and earns it back by successes", async () => {
+  it("waits longest when the budget is used up, and earns it back by successes", async () => {
     const budget = new RetryBudget(10);
-    const { store, faulty, sound, counting } = setup({ budget });
+    const { store, faulty, sound, clock } = setup({ budget, maxAttempts: 5 });
     await sound.put("a", bodyOf("x"));
     const rule = faulty.fail({ call: "head", times: Infinity, fault: unavailable });
+    await failure(store.head("a"));
+    expect(clock.sleeps).toEqual([100, 200, 20_000, 20_000]);
+    rule.remove();
+    for (let i = 0; i < 5; i++) await store.head("a");
+    expect(budget.tokens).toBe(5);
+  });
+
+  it("fails at once when the budget is used up and there is no time for the longest wait", async () => {
+    const { store, faulty, counting } = setup({ budget: new RetryBudget(10), deadline: 10_000 });
+    faulty.fail({ call: "head", times: Infinity, fault: unavailable });
     await failure(store.head("a"));
     expect(counting.count("head")).toBe(3);
     counting.reset();
     await failure(store.head("a"));
     expect(counting.count("head")).toBe(1);
-    rule.remove();
-    for (let i = 0; i < 5; i++) await store.head("a");
-    expect(budget.tokens).toBe(5);
+  });
+
+  it("calls that fail side by side for a while all get through", async () => {
+    const { store, faulty, sound } = setup();
+    faulty.fail({ call: "put", times: 200, fault: { kind: "throw", error: "throttled" } });
+    await Promise.all(Array.from({ length: 40 }, (_, i) => store.put(`k${i}`, bodyOf("x"))));
+    expect((await sound.list({ prefix: "" })).objects).toHaveLength(40);
   });
 
   it("a signal ends the wait", async () => {
