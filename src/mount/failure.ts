@@ -33,13 +33,16 @@ const OF_MOUNT: Readonly<Record<MountErrorCode, FailureKind>> = {
   "kernel-too-old": "no-driver", failed: "mount-refused",
 };
 
+const LOCAL = new Set(["EACCES", "EPERM", "EROFS"]);
+
 /** What was thrown, as a MountFailure; `what` says what was being done: "opening s3://photos". */
 export function toFailure(error: unknown, what: string): MountFailure {
   if (error instanceof MountFailure) return error;
   if (isStoreError(error)) {
     const kind = OF_STORE[error.kind] ?? "store-failed";
     const advice = kind === "no-container" ? ": create it, pass --create-container, or correct the name"
-      : kind === "store-denied" ? "; run \"objmount doctor\" with this URL to see where credentials were looked for"
+      // Of a local disk, the file's owner decides, not credentials.
+      : kind === "store-denied" ? LOCAL.has((error.cause as NodeJS.ErrnoException | undefined)?.code ?? "") ? "" : "; run \"objmount doctor\" with this URL to see where credentials were looked for"
       // An answer with a status came from the service itself.
       : kind === "store-unreachable" ? (error.status === undefined ? ": check the endpoint and the network" : ": try again in a while, or ask those who run it") : "";
     // A sentence that ends in a question has its advice.
@@ -53,6 +56,6 @@ export function toFailure(error: unknown, what: string): MountFailure {
 
 function sentence(text: string): string {
   const closed = /[.!?]$/.test(text) ? text : `${text}.`;
-  // A URL or a path keeps its letters.
-  return /^\S*[:/]/.test(closed) ? closed : closed.charAt(0).toUpperCase() + closed.slice(1);
+  // A URL, a path and our own name keep their letters.
+  return /^(?:\S*[:/]|objmount\b)/.test(closed) ? closed : closed.charAt(0).toUpperCase() + closed.slice(1);
 }

@@ -60,7 +60,9 @@ async function claim({ runtimeDirectory, mountpoint }: ServeRequest): Promise<vo
   } catch (error) {
     if (error instanceof ControlError && error.code === "silent") throw new MountFailure("already-mounted", error.message, error);
     if (error instanceof ControlError || (error as NodeJS.ErrnoException).code !== undefined) {
-      throw new MountFailure("state-directory", `The runtime directory ${runtimeDirectory} cannot be used: ${(error as Error).message}`, error);
+      const { code } = error as NodeJS.ErrnoException;
+      throw new MountFailure("state-directory", error instanceof ControlError ? error.message
+        : `The runtime directory ${runtimeDirectory} cannot be made or used (${String(code)}): name another with --runtime-dir.`, error);
     }
     throw error;
   }

@@ -49,3 +49,19 @@ describe.skipIf(process.platform !== "linux" || process.arch !== "x64")("npm ins
     expect(await install(FETCHES, { npm_config_omit: "dev,optional" })).toContain("and the package fuse-native was left out.");
   });
 });
+
+describe("packaging/install.sh", () => {
+  it("with DESTDIR leaves this machine alone", async () => {
+    const dest = join(base, "dest");
+    const installed = async (...args: string[]): Promise<string> => {
+      await run("sh", [join(ROOT, "packaging/install.sh"), ...args], { limit: 20_000, env: { DESTDIR: dest, PREFIX: "/usr" } });
+      return await run("find", [dest, "-type", "l", "-printf", "/%P %l\n"], { limit: 20_000 });
+    };
+    const links = (await installed()).trim().split("\n").sort();
+    expect(links).toContain(`/usr/bin/objmount ${ROOT}/bin/objmount`);
+    expect(links).toContainEqual(expect.stringMatching(/^(?:\/usr)?\/sbin\/mount\.objmount .*\/bin\/mount\.objmount$/));
+    expect(links).toContain(`/etc/systemd/system/objmount@.service ${ROOT}/packaging/systemd/objmount@.service`);
+    expect(links).toHaveLength(5);
+    expect(await installed("remove")).toBe("");
+  });
+});

@@ -20,6 +20,10 @@ describe("a wrong command line", () => {
   });
 });
 
+it("a scheme that is not known is answered in the name of objmount", async () => {
+  expect(await box.objmount("mount", "http://x/y", box.directory("mnt"))).toMatchObject({ code: 3, err: expect.stringMatching(/^objmount: objmount does not know the scheme http:\/\//) as string });
+});
+
 const why = whyNoMount();
 if (why !== undefined) console.log(`test/cli/strangers: ${why}`);
 describe.skipIf(why !== undefined)("a strange place", () => {
