@@ -45,6 +45,7 @@ export class CachedHandle implements ReadHandle {
     if (cursor !== undefined) this.#steer(cursor, end, found);
     let pieces = found.gaps.length === 0 ? found.pieces : this.#ask(offset, end, cursor);
     if (cursor !== undefined) this.#prefetcher.fill(cursor);
+    else if (found.gaps.length > 0) this.#prefetcher.scattered();
 
     let hit = true;
     let wrong = false;
@@ -77,6 +78,7 @@ export class CachedHandle implements ReadHandle {
     if (this.#closed) return;
     this.#closed = true;
     this.#pattern.end();
+    this.#prefetcher.end();
     this.#parts.fetcher.renounce(this);
     this.#parts.onClose();
   }

@@ -1,7 +1,7 @@
 // Reading for a whole mount: `Reads` over an object store, with a memory cache, shared fetches and prefetch.
 
-import { StoreError } from "../store/errors.js";
-import type { ObjectStore } from "../store/objectStore.js";
+import { isStoreError, StoreError } from "../store/errors.js";
+import type { ObjectInfo, ObjectStore, ObjectStream } from "../store/objectStore.js";
 import type { ByteBudget } from "../util/byteBudget.js";
 import type { Clock } from "../util/clock.js";
 import type { Logger } from "../util/log.js";
@@ -28,6 +28,7 @@ export interface CachedReadsParts {
 export interface ReadCounts { hits: number; misses: number }
 
 export class CachedReads implements Reads {
+  readonly #store: ObjectStore;
   readonly #cache: BlockCache;
   readonly #fetcher: Fetcher;
   readonly #budget: ByteBudget;
@@ -38,6 +39,7 @@ export class CachedReads implements Reads {
   #closed = false;
 
   constructor(parts: CachedReadsParts) {
+    this.#store = parts.store;
     this.#options = { ...READ_DEFAULTS, ...parts.options };
     this.#budget = parts.budget;
     this.#cache = new BlockCache(parts.budget, this.#options.blockSize, parts.clock);
@@ -61,6 +63,39 @@ export class CachedReads implements Reads {
     }, blocks);
     this.#handles.add(handle);
     return handle;
+  }
+
+  async look(known: ObjectVersion): Promise<ObjectInfo | undefined> {
+    const { firstRequest } = this.#options;
+    const length = Math.min(known.size, firstRequest);
+    if (length === 0 || this.#closed) return undefined;
+    const seen = this.#cache.enter(known);
+    const { pieces } = this.#cache.survey(seen, 0, 1);
+    this.#cache.leave(seen);
+    if (pieces.length > 0) return undefined;
+    const lease = this.#budget.tryAcquire(this.#cache.costOf([{ start: 0, length: firstRequest }]));
+    if (lease === undefined) return undefined;
+    let stream: ObjectStream;
+    try {
+      stream = await this.#store.get(known.key, { start: 0, length: firstRequest });
+    } catch (error) {
+      lease.release();
+      // Empty by now.
+      if (isStoreError(error, "range")) return undefined;
+      throw error;
+    }
+    const { info } = stream;
+    const blocks = this.#cache.enter({ key: known.key, etag: info.etag, size: info.size });
+    const range = { start: 0, length: stream.length };
+    // Others may have begun on it meanwhile: their bytes will do.
+    if (this.#closed || stream.start !== 0 || range.length === 0 || this.#cache.survey(blocks, 0, range.length).pieces.length > 0) {
+      stream.cancel();
+      lease.release();
+      this.#cache.leave(blocks);
+      return info;
+    }
+    this.#fetcher.begin(blocks, [range], blocks, { lease, onPiece: () => undefined, onEnd: () => this.#cache.leave(blocks) }, stream);
+    return info;
   }
 
   forget(key: string): void {

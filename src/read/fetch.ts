@@ -1,12 +1,12 @@
 // Ranges on their way. Every missing byte is asked for once, whoever wants it: readers wait on the pieces of the same fetch.
 
 import { isStoreError, StoreError } from "../store/errors.js";
-import type { ByteRange } from "../store/objectStore.js";
+import type { ByteRange, ObjectStream } from "../store/objectStore.js";
 import type { ByteBudget, Lease } from "../util/byteBudget.js";
 import type { Logger } from "../util/log.js";
 import { type BlockCache, PIECE_OVERHEAD, type VersionBlocks } from "./blockCache.js";
 import type { Piece } from "./piece.js";
-import type { RangeSource } from "./rangeSource.js";
+import { drain, type RangeSource } from "./rangeSource.js";
 
 /** One request. */
 export class Fetch {
@@ -73,15 +73,16 @@ export class Fetcher {
   /**
    * One request from the first gap's start to the last one's end; what it brings between the gaps is dropped.
    * @param ahead absent for what a reader waits for: the fetch then waits for its memory, too.
+   * @param begun the answer of exactly this range, where it was asked for already.
    */
-  begin(blocks: VersionBlocks, gaps: readonly ByteRange[], wantedBy: object, ahead?: Ahead): Fetch {
+  begin(blocks: VersionBlocks, gaps: readonly ByteRange[], wantedBy: object, ahead?: Ahead, begun?: ObjectStream): Fetch {
     const start = (gaps[0] as ByteRange).start;
     const last = gaps.at(-1) as ByteRange;
     const fetch = new Fetch(blocks, { start, length: last.start + last.length - start }, ahead);
     fetch.wanted.add(wantedBy);
     fetch.pieces = gaps.flatMap((gap) => this.#parts.cache.plant(blocks, gap, fetch));
     if (fetch.ahead) this.#aheadRunning += 1;
-    this.#running.set(fetch, this.#run(fetch, ahead?.lease));
+    this.#running.set(fetch, this.#run(fetch, ahead?.lease, begun));
     return fetch;
   }
 
@@ -107,7 +108,8 @@ export class Fetcher {
     await Promise.all(this.#running.values());
   }
 
-  async #run(fetch: Fetch, given: Lease | undefined): Promise<void> {
+  async #run(fetch: Fetch, given: Lease | undefined, begun: ObjectStream | undefined): Promise<void> {
+    if (begun !== undefined) fetch.signal.addEventListener("abort", () => { begun.cancel(); }, { once: true });
     const { source, cache, budget } = this.#parts;
     let lease = given;
     let next = 0;
@@ -117,7 +119,7 @@ export class Fetcher {
       fetch.signal.throwIfAborted();
       const held = lease ??= await budget.acquire(costOf(fetch.pieces), fetch.signal);
       let position = fetch.range.start;
-      await source.fetch(fetch.blocks.version, fetch.range, (chunk) => {
+      const sink = (chunk: Buffer): void => {
         this.#fetchedBytes += chunk.length;
         let rest = chunk;
         while (rest.length > 0 && fetch.error === undefined) {
@@ -132,10 +134,11 @@ export class Fetcher {
           if (position === piece.end) {
             cache.complete(piece, held.split(piece.length + PIECE_OVERHEAD));
             next += 1;
-          fetch.begunAhead?.onPiece(piece.length);
+            fetch.begunAhead?.onPiece(piece.length);
           }
         }
-      }, fetch.signal);
+      };
+      await (begun === undefined ? source.fetch(fetch.blocks.version, fetch.range, sink, fetch.signal) : drain(begun, fetch.blocks.version, fetch.range, sink));
     } catch (error) {
       this.#fail(fetch, asStoreError(error, fetch));
     } finally {

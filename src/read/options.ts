@@ -28,6 +28,14 @@ export interface ReadOptions {
   readonly mergeGap: number;
   /** Share of the byte budget that may be held by what nobody has read yet. */
   readonly aheadShare: number;
+  /**
+   * Requests of a reader at random after which the whole object is fetched, where it fits: one for so many bytes of it, and never
+   * fewer than `sweepLeast`. At 20 ms the line carries several times that while one small answer is waited for.
+   */
+  readonly sweepPer: number;
+  readonly sweepLeast: number;
+  /** Share of the byte budget that such an object may take. */
+  readonly sweepShare: number;
 }
 
 export const READ_DEFAULTS: ReadOptions = {
@@ -41,6 +49,9 @@ export const READ_DEFAULTS: ReadOptions = {
   mountRanges: 32,
   mergeGap: 128 * KiB,
   aheadShare: 0.5,
+  sweepPer: 8 * MiB,
+  sweepLeast: 8,
+  sweepShare: 0.6,
 };
 
 /** Requests of random readers begin and end at multiples of this: the kernel's page. */

@@ -9,7 +9,7 @@ import type { ByteBudget } from "../util/byteBudget.js";
 import type { BlockCache, VersionBlocks } from "./blockCache.js";
 import type { Fetcher } from "./fetch.js";
 import type { ReadOptions } from "./options.js";
-import type { Cursor } from "./pattern.js";
+import { Cursor } from "./pattern.js";
 
 /** The least a window grows to: what follows the first request is worth several ranges. */
 const SECOND_WINDOW = 4 * 1024 * 1024;
@@ -29,6 +29,9 @@ export class Prefetcher {
   readonly #blocks: VersionBlocks;
   readonly #cursors = new Set<Cursor>();
   #running = 0;
+  /** Requests of a reader at random since the last sweep. */
+  #scattered = 0;
+  #sweep: Cursor | undefined;
   /** Bytes asked for ahead that have not arrived. */
   #coming = 0;
 
@@ -49,6 +52,24 @@ export class Prefetcher {
     const most = Math.max(options.firstRequest, Math.min(options.maxWindow, Math.floor(budget.limit * options.aheadShare)));
     cursor.window = Math.min(most, Math.max(SECOND_WINDOW, cursor.window * 2));
     cursor.grownAt = cursor.asked;
+  }
+
+  /** A read that belongs to no stream had to ask the store: when there are many of them, all of the object is fetched. */
+  scattered(): void {
+    const { options, budget } = this.#parts;
+    const { size } = this.#blocks.version;
+    this.#scattered += 1;
+    if (size > budget.limit * options.sweepShare || this.#scattered < Math.max(options.sweepLeast, size / options.sweepPer)) return;
+    this.#scattered = 0;
+    if (this.#sweep !== undefined) this.leave(this.#sweep);
+    this.#sweep = new Cursor(0, 0, size, 0);
+    this.fill(this.#sweep);
+  }
+
+  /** The handle is closed. */
+  end(): void {
+    if (this.#sweep !== undefined) this.leave(this.#sweep);
+    this.#sweep = undefined;
   }
 
   /** Fills the cursor's window as far as places and memory allow. */

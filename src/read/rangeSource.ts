@@ -24,27 +24,32 @@ export class StoreSource implements RangeSource {
   }
 
   async fetch(version: ObjectVersion, range: ByteRange, sink: (chunk: Buffer) => void, signal: AbortSignal): Promise<void> {
-    const { key, etag } = version;
     let stream: ObjectStream;
     try {
-      stream = await this.#store.get(key, range, { ifMatch: etag, signal });
+      stream = await this.#store.get(version.key, range, { ifMatch: version.etag, signal });
     } catch (error) {
       throw gone(error, version) ?? error;
     }
-    let arrived = 0;
-    try {
-      checkAnswer(stream, version, range);
-      for await (const chunk of stream) {
-        arrived += chunk.length;
-        if (arrived > range.length) throw new StoreError("corrupt", `more than the ${range.length} bytes asked for arrived`, { key });
-        if (chunk.length > 0) sink(chunk);
-      }
-    } finally {
-      stream.cancel();
+    await drain(stream, version, range, sink);
+  }
+}
+
+/** As `RangeSource.fetch`, from a stream that has begun. */
+export async function drain(stream: ObjectStream, version: ObjectVersion, range: ByteRange, sink: (chunk: Buffer) => void): Promise<void> {
+  const { key } = version;
+  let arrived = 0;
+  try {
+    checkAnswer(stream, version, range);
+    for await (const chunk of stream) {
+      arrived += chunk.length;
+      if (arrived > range.length) throw new StoreError("corrupt", `more than the ${range.length} bytes asked for arrived`, { key });
+      if (chunk.length > 0) sink(chunk);
     }
-    if (arrived < range.length) {
-      throw new StoreError("unavailable", `only ${arrived} of ${range.length} bytes from ${range.start} arrived`, { key });
-    }
+  } finally {
+    stream.cancel();
+  }
+  if (arrived < range.length) {
+    throw new StoreError("unavailable", `only ${arrived} of ${range.length} bytes from ${range.start} arrived`, { key });
   }
 }
 

@@ -1,5 +1,7 @@
 // What `src/read` offers to `src/fs`: bytes of one version of one object, through caches, without inodes.
 
+import type { ObjectInfo } from "../store/objectStore.js";
+
 /** A version: equal etags of one key are equal bytes. */
 export interface ObjectVersion {
   readonly key: string;
@@ -32,6 +34,12 @@ export interface ReadStats {
 
 export interface Reads {
   open(version: ObjectVersion): ReadHandle;
+  /**
+   * The object as it is now, asked by a GET of its first bytes instead of a HEAD, so that one request brings both; the bytes go into
+   * the cache. `known`: what it was last. Undefined where a HEAD is as good: the beginning is cached, it was empty, or there
+   * is no memory for it. Rejects as `ObjectStore.get` does.
+   */
+  look(known: ObjectVersion): Promise<ObjectInfo | undefined>;
   /** Drops what is cached of the key (all its versions). Open handles go on. */
   forget(key: string): void;
   stats(): ReadStats;
