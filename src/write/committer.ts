@@ -98,6 +98,7 @@ export class Committer {
     streaming?.stop();
     await streaming?.session.abort();
     await this.#discardPlanned();
+    this.#data.parts.free();
   }
 
   /** Rejects with StoreError or the staging file's error. After `precondition`, `onConflict` has been done. */
@@ -184,6 +185,8 @@ export class Committer {
     } catch (error) {
       if (body.failure !== undefined) throw body.failure;
       throw conditions.ifMatch !== undefined && isStoreError(error, "not-found") ? removedElsewhere(key, error) : error;
+    } finally {
+      body.done(false);
     }
     counters.uploadedBytes += size;
     checkSize(key, receipt.size, size);

@@ -30,6 +30,7 @@ export interface WriteContext {
   readonly directory: StagingDirectory;
   readonly budget: ByteBudget;
   readonly pool: MemoryPool;
+  readonly partPool: MemoryPool;
   /** Puts, parts and copies of all files on the wire at once. */
   readonly transfers: Semaphore;
   readonly clock: Clock;

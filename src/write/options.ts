@@ -35,6 +35,8 @@ export interface WriteOptions {
   readonly memoryFile?: number | undefined;
   /** Of the budget, for all such files together. Default: the smaller of 64 MiB and a quarter of the budget. */
   readonly memoryTotal?: number | undefined;
+  /** Of the budget, for parts on their way of all files; what finds no room is read from the disk. Default: the smaller of 80 MiB and a quarter of the budget. */
+  readonly partMemory?: number | undefined;
   /** Preferred length of a range copied by the service. Default: the kept bytes over uploadConcurrency, within 32 to 512 MiB. */
   readonly copySize?: number | undefined;
   /** Unchanged runs shorter than this are read and sent instead of copied. 1 MiB. */
@@ -60,6 +62,7 @@ export function resolveOptions(given: WriteOptions, budget: ByteBudget): Resolve
     maxUnsent: given.maxUnsent ?? 1024 * MIB,
     memoryFile: given.memoryFile ?? MIB / 4,
     memoryTotal: given.memoryTotal ?? Math.min(64 * MIB, Math.floor(budget.limit / 4)),
+    partMemory: given.partMemory ?? Math.min(80 * MIB, Math.floor(budget.limit / 4)),
     copySize: given.copySize,
     worthCopying: given.worthCopying ?? MIB,
     sliceSize: given.sliceSize ?? MIB / 2,

@@ -14,6 +14,7 @@ import type { Body } from "../store/objectStore.js";
 import type { ByteBudget } from "../util/byteBudget.js";
 import { DirtyRanges, type Span } from "./dirtyRanges.js";
 import { MemoryBytes, type MemoryPool } from "./memoryBytes.js";
+import { PartMemory } from "./partMemory.js";
 import type { BaseVersion } from "./types.js";
 
 const ZEROS = Buffer.alloc(256 * 1024);
@@ -21,6 +22,8 @@ const ZEROS = Buffer.alloc(256 * 1024);
 export interface StagedDataOptions {
   readonly budget: ByteBudget;
   readonly pool: MemoryPool;
+  /** For parts on their way. */
+  readonly partPool: MemoryPool;
   /** Longest file that stays in memory. */
   readonly memoryFile: number;
   readonly sliceSize: number;
@@ -31,9 +34,15 @@ export interface StagedDataOptions {
 interface Piece extends Span { readonly from: "local" | "base" | "hole" }
 
 /** A body made of staged and base bytes. `failure`: why reading them failed, behind what the store made of it. */
-export interface StagedBody extends Body { readonly failure: unknown }
+export interface StagedBody extends Body {
+  readonly failure: unknown;
+  /** To be called once, when the call it was given to has settled. @param sent whether the store has the bytes. */
+  done(sent: boolean): void;
+}
 
 export class StagedData {
+  /** What is about to be sent, as far as there is memory for it. */
+  readonly parts: PartMemory;
   readonly #options: StagedDataOptions;
   readonly #local = new DirtyRanges();
   readonly #changed = new DirtyRanges();
@@ -47,6 +56,7 @@ export class StagedData {
 
   constructor(base: BaseVersion | undefined, baseLimit: number, options: StagedDataOptions) {
     this.#options = options;
+    this.parts = new PartMemory(options.partPool);
     this.#base = base;
     this.#baseLimit = baseLimit;
     this.#size = baseLimit;
@@ -67,6 +77,7 @@ export class StagedData {
 
   async write(offset: number, data: Buffer): Promise<void> {
     const end = offset + data.length;
+    this.parts.write(offset, data);
     if (this.#spilling !== undefined) await this.#spilling.catch(() => undefined);
     if (this.#memory === undefined || end > this.#options.memoryFile || !this.#memory.write(offset, data)) {
       const file = this.#file ?? await this.spill();
@@ -80,6 +91,7 @@ export class StagedData {
   async truncate(size: number): Promise<void> {
     if (this.#spilling !== undefined) await this.#spilling.catch(() => undefined);
     if (size < this.#size) {
+      this.parts.drop(size, this.#size);
       this.#local.remove(size, this.#size);
       this.#changed.remove(size, this.#size);
       this.#baseLimit = Math.min(this.#baseLimit, size);
@@ -90,6 +102,7 @@ export class StagedData {
 
   /** What is staged is the new base's content from now on. */
   rebase(base: BaseVersion): void {
+    this.parts.free();
     this.#changed.clear();
     this.#base = base;
     this.#baseLimit = base.size;
@@ -126,8 +139,12 @@ export class StagedData {
         const memory = this.#memory;
         if (length === 0) return [];
         if (memory !== undefined && this.#local.covers(offset, end)) return [memory.view(offset, end)];
-        return noting(this.#stream(offset, end, signal));
+        if (memory !== undefined || !this.#local.covers(offset, end)) return noting(this.#stream(offset, end, signal));
+        const kept = this.parts.view(offset, length);
+        if (kept !== undefined) return [kept];
+        return noting(this.parts.load(offset, length, (into, at) => this.#fill(into, at), () => this.#stream(offset, end, signal)));
       },
+      done: (sent: boolean): void => { this.parts.done(offset, sent); },
     };
     async function* noting(pieces: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
       try {
@@ -149,6 +166,7 @@ export class StagedData {
 
   /** Everything written is on disk. @returns each changed range with the CRC-32 of its bytes. */
   async persist(): Promise<(readonly [number, number, number])[]> {
+    this.parts.free();
     const file = await this.spill();
     const ranges: (readonly [number, number, number])[] = [];
     for (const { start, end } of this.#changed.all()) {
@@ -162,6 +180,7 @@ export class StagedData {
 
   async close(): Promise<void> {
     if (this.#spilling !== undefined) await this.#spilling.catch(() => undefined);
+    this.parts.free();
     this.#memory?.free();
     this.#memory = undefined;
     const file = this.#file;
@@ -237,8 +256,11 @@ export class StagedData {
   }
 
   async #readFile(start: number, end: number): Promise<Buffer> {
+    return await this.#fill(Buffer.allocUnsafe(end - start), start);
+  }
+
+  async #fill(buffer: Buffer, start: number): Promise<Buffer> {
     const file = this.#file as FileHandle;
-    const buffer = Buffer.allocUnsafe(end - start);
     for (let at = 0; at < buffer.length;) {
       const { bytesRead } = await file.read(buffer, at, buffer.length - at, start + at);
       // The file ends before a local range only when it is being truncated: zeros are what a reader may see then.

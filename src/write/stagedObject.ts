@@ -63,7 +63,7 @@ export class StagedObject implements StagedFile {
     const { memoryFile, sliceSize } = context.options;
     const baseLimit = request.truncate === true ? 0 : request.base?.size ?? 0;
     this.#data = new StagedData(request.base, baseLimit, {
-      budget: context.budget, pool: context.pool, memoryFile, sliceSize, createFile: () => this.#createFile(),
+      budget: context.budget, pool: context.pool, partPool: context.partPool, memoryFile, sliceSize, createFile: () => this.#createFile(),
     });
     this.#committer = new Committer(context, this.#data, this.#describe, () => this.#journalNow());
     // What has no object yet has something to commit, whatever the caller thinks.

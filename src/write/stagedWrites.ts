@@ -41,6 +41,7 @@ export class StagedWrites implements Writes {
       store, budget, logger, clock, options: resolved,
       directory: new StagingDirectory(directory, resolved.hostName),
       pool: new MemoryPool(budget, resolved.memoryTotal),
+      partPool: new MemoryPool(budget, resolved.partMemory),
       transfers: new Semaphore(resolved.totalConcurrency),
       counters: { committed: 0, failed: 0, uploadedBytes: 0, copiedBytes: 0 },
       openBase: openBase ?? openFromStore(store),

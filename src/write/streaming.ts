@@ -26,6 +26,7 @@ export class Streaming {
     this.sizes = sizes;
     this.#context = context;
     this.#data = data;
+    data.parts.follow(sizes);
   }
 
   /** Called after every write. */
@@ -41,7 +42,7 @@ export class Streaming {
       this.session.send(part, false).catch((error: unknown) => {
         if (isStoreError(error, "aborted")) return;
         // The commit sends it again, and its error is the one that counts.
-        this.#stopped = true;
+        this.stop();
         this.#context.logger.warn({ key: this.session.key, part: part.number, err: error }, "a part could not be sent while the file is written");
       }).finally(() => {
         this.#flying -= 1;
@@ -59,6 +60,7 @@ export class Streaming {
   /** Sends nothing more; what is on its way goes on. */
   stop(): void {
     this.#stopped = true;
+    this.#data.parts.follow(undefined);
     this.#notify();
   }
 

@@ -161,12 +161,16 @@ export class UploadSession {
         return receipt;
       }
       const body = this.#data.body(part.offset, part.length, signal);
+      let sent = false;
       try {
         const receipt = await upload.putPart(part.number, part.offset, last, body, { signal });
         counters.uploadedBytes += part.length;
+        sent = true;
         return receipt;
       } catch (error) {
         throw body.failure ?? error;
+      } finally {
+        body.done(sent);
       }
     }, signal), signal);
   }
