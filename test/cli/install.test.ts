@@ -1,6 +1,6 @@
 // What `npm install` leaves behind on a machine that has Node and npm, and nothing else.
 
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -47,6 +47,19 @@ describe.skipIf(process.platform !== "linux" || process.arch !== "x64")("npm ins
     expect(await install("process.exit(1)")).toBe(
       `objmount: nothing can be mounted yet, ${NO_COMPILER}, and the package fuse-native could not be fetched (${join(base, "native/build/build.log")} tells more).\n`);
     expect(await install(FETCHES, { npm_config_omit: "dev,optional" })).toContain("and the package fuse-native was left out.");
+  });
+});
+
+describe("packaging/systemd/objmount@.service", () => {
+  const unit = readFileSync(join(ROOT, "packaging/systemd/objmount@.service"), "utf8").split("\n");
+
+  it("starts again over a mount that a crash left dead, below which mkdir fails", () => {
+    expect(unit.filter((line) => line.startsWith("ExecStartPre="))).toEqual(["ExecStartPre=-/bin/mkdir -p ${DIR}"]);
+  });
+
+  it("is not restarted for ever where it has no configuration", () => {
+    expect(unit).toContain("EnvironmentFile=/etc/objmount/%i.conf");
+    expect(unit).toContain("AssertPathExists=/etc/objmount/%i.conf");
   });
 });
 
