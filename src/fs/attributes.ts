@@ -119,13 +119,16 @@ export class AttributeView {
     return sample !== "none" || !holds({ at: sampledAt, ttl: SAMPLE_TTL_MS }, clock.monotonic());
   }
 
-  /** The object with its metadata, by HEAD. Undefined: it is not there any more. */
-  async head(key: string, directory: DirectoryInode | undefined): Promise<ObjectInfo | undefined> {
+  /**
+   * The object with its metadata, by HEAD. Undefined: it is not there any more.
+   * @param opened what it was, where it is about to be read: then the question brings its first bytes as well.
+   */
+  async head(key: string, directory: DirectoryInode | undefined, opened?: ObjectInfo): Promise<ObjectInfo | undefined> {
     try {
-      const info = await this.#core.store.head(key);
+      const info = (opened === undefined ? undefined : await this.#core.reads.look({ key, etag: opened.etag, size: opened.size })) ?? await this.#core.store.head(key);
       const known = { ...info, metadata: info.metadata ?? {} };
       this.#core.attributes.remember(known, true);
-      if (directory !== undefined && carriesAttributes(known.metadata)) this.sampled(directory, "carried");
+      if (directory !== undefined) this.#sample(directory, carriesAttributes(known.metadata));
       return known;
     } catch (error) {
       if (isStoreError(error, "not-found")) {
@@ -136,16 +139,26 @@ export class AttributeView {
     }
   }
 
+  /** Objects met one by one are a sample too. */
+  #sample(directory: DirectoryInode, carried: boolean): void {
+    const { cache } = directory;
+    cache.plain = carried ? 0 : cache.plain + 1;
+    if (carried) this.sampled(directory, "carried");
+    else if (cache.plain >= SAMPLE && cache.sample !== "carried") this.sampled(directory, "none");
+  }
+
   sampled(directory: DirectoryInode, sample: "carried" | "none"): void {
+    directory.cache.plain = 0;
     directory.cache.sample = sample;
     directory.cache.sampledAt = this.#core.clock.monotonic();
   }
 
   /**
    * The newest knowledge of an object, asked again when what is known is older than the attributes' time.
+   * @param reading it is about to be read from its beginning.
    * @throws ESTALE when it is gone or of another type: the kernel then looks the name up once more.
    */
-  async refresh(inode: FileInode, maxAgeMs: number, needMetadata: boolean): Promise<void> {
+  async refresh(inode: FileInode, maxAgeMs: number, needMetadata: boolean, reading = false): Promise<void> {
     const { clock, inodes } = this.#core;
     if (inode.gone || inode.draft !== undefined || inode.staging !== undefined) return;
     const known = inode.info !== undefined && (!needMetadata || inode.info.metadata !== undefined);
@@ -156,7 +169,8 @@ export class AttributeView {
     const at = clock.monotonic();
     const epoch = parent.cache.begin();
     try {
-      const info = await inodes.hold(inode, () => this.head(key, parent));
+      const opened = reading ? inode.info : undefined;
+      const info = await inodes.hold(inode, () => this.head(key, parent, opened));
       if (parent.cache.changedSince(component, epoch) || inode.draft !== undefined || inode.staging !== undefined || inode.parent !== parent) {
         if (inode.stale) throw new FsError("ESTALE", "the name leads to another object by now", { ino: inode.ino, key });
         return;
@@ -185,5 +199,7 @@ export class AttributeView {
   }
 }
 
+/** So many objects of a directory tell whether it is worth asking for the others' metadata. */
+export const SAMPLE = 8;
 /** How long a sample of a directory holds. */
 const SAMPLE_TTL_MS = 60_000;

@@ -29,15 +29,21 @@ export class DirectoryCache {
   readonly entries = new Map<string, Known>();
   /** Set: every name there is stands in `entries`, as of that batch. */
   complete: Batch | undefined;
+  /** A whole listing has run out: how many names it had, and how many questions it could have answered since. */
+  lapsed: { readonly names: number; asked: number } | undefined;
   /** Raised by every change this mount makes to a name of the directory. */
   epoch = 0;
   /** The epoch of the last own change of a component; kept only while an answer of the store is awaited (`pending` > 0). */
   readonly changes = new Map<string, number>();
   pending = 0;
+  /** Of `changes`, the names that were forgotten since: what they are now is the store's to say. */
+  readonly unsure = new Set<string>();
   /** Raised when names are thrown out: a listing that was being collected is then no longer whole. */
   losses = 0;
   sample: Sample = "unknown";
   sampledAt = -Infinity;
+  /** Objects met since the last sample that carried no attributes. */
+  plain = 0;
 
   /** Before an await that will fill the cache. Every `begin` is followed by one `end`. */
   begin(): number {
@@ -47,7 +53,9 @@ export class DirectoryCache {
 
   end(): void {
     this.pending -= 1;
-    if (this.pending === 0) this.changes.clear();
+    if (this.pending > 0) return;
+    this.changes.clear();
+    this.unsure.clear();
   }
 
   /** Whether this mount changed the name after `epoch`: an answer asked for then says nothing about it. */
@@ -59,6 +67,7 @@ export class DirectoryCache {
   change(component: string, known: Known): void {
     this.epoch += 1;
     if (this.pending > 0) this.changes.set(component, this.epoch);
+    this.unsure.delete(component);
     this.#put(component, known);
   }
 
@@ -84,6 +93,7 @@ export class DirectoryCache {
     if (this.complete === undefined) return undefined;
     if (complete) return { directory: false, object: undefined, batch: this.complete };
     this.complete = undefined;
+    this.lapsed = { names: this.entries.size + 1, asked: 0 };
     return undefined;
   }
 
@@ -97,11 +107,15 @@ export class DirectoryCache {
       if (known.batch !== batch && !this.changedSince(component, epoch)) this.entries.delete(component);
     }
     this.complete = batch;
+    this.lapsed = undefined;
   }
 
   forget(component: string): void {
     this.epoch += 1;
-    if (this.pending > 0) this.changes.set(component, this.epoch);
+    if (this.pending > 0) {
+      this.changes.set(component, this.epoch);
+      this.unsure.add(component);
+    }
     this.entries.delete(component);
     this.complete = undefined;
   }
@@ -110,6 +124,7 @@ export class DirectoryCache {
     this.losses += 1;
     this.entries.clear();
     this.complete = undefined;
+    this.lapsed = undefined;
   }
 }
 

@@ -4,7 +4,7 @@
 import { compareUtf8 } from "../util/names.js";
 import { isStoreError } from "../store/errors.js";
 import type { ObjectInfo } from "../store/objectStore.js";
-import type { AttributeView } from "./attributes.js";
+import { SAMPLE, type AttributeView } from "./attributes.js";
 import type { Core } from "./core.js";
 import type { Batch } from "./directoryCache.js";
 import { directoryItem, fold, foldAll, type Folded, type Item } from "./directoryItems.js";
@@ -15,7 +15,6 @@ import type { Lookups } from "./lookups.js";
 
 /** Pages whose items are kept for small steps back; older ones are fetched again. */
 const KEPT_PAGES = 4;
-const SAMPLE = 8;
 
 /** Where a page starts: enough to fetch it again. */
 interface Checkpoint {
@@ -88,7 +87,8 @@ export class DirectoryStream {
 
   /** Own entries that no page showed: read after the last page. */
   rest(): Inode[] {
-    return [...this.#local.values()].filter((inode) => inode.parent === this.#directory && !inode.gone);
+    // Under the name it had: under a new one the store may have shown it.
+    return [...this.#local].filter(([id, inode]) => inode.parent === this.#directory && !inode.gone && id === childId(inode.kind, inode.component)).map(([, inode]) => inode);
   }
 
   #isOwn(child: Inode): boolean {
@@ -246,8 +246,9 @@ export class DirectoryStream {
     if (remembered) this.#view.sampled(directory, "carried");
     const carried = (): boolean => directory.cache.sample === "carried";
     if (this.#core.options.attributes === "auto" && !carried()) {
-      const step = Math.max(1, Math.floor(unknown.length / SAMPLE));
-      const sample = unknown.filter((_, i) => i % step === 0).slice(0, SAMPLE);
+      // The first, the last, and evenly between.
+      const wanted = Math.min(SAMPLE, unknown.length);
+      const sample = Array.from({ length: wanted }, (_, i) => unknown[Math.round((i * (unknown.length - 1)) / Math.max(1, wanted - 1))] as Item);
       await this.#ask(sample, page);
       // `head` has noted the directory as carrying when one of them did.
       if (!carried()) {

@@ -50,7 +50,7 @@ export class OpenFiles {
     const writes = (flags & OPEN_FLAGS.O_ACCMODE) !== OPEN_FLAGS.O_RDONLY || (flags & OPEN_FLAGS.O_TRUNC) !== 0;
     if (writes) this.#core.assertWritable();
     if (writes && this.#core.capabilities.immutable) throw new FsError("EEXIST", "objects of this store are written once", { ino });
-    await this.#view.refresh(inode, this.#core.options.attributesTimeoutMs, false);
+    await this.#view.refresh(inode, this.#core.options.attributesTimeoutMs, false, !writes);
     if ((this.#view.of(inode).mode & S_IF.MT) === S_IF.LNK) throw new FsError("ELOOP", "a symbolic link", { ino });
     const handle = await this.#enter(inode, flags);
     const keepCache = inode.draft !== undefined || inode.staging !== undefined || (inode.info !== undefined && inode.openedEtag === inode.info.etag);
@@ -164,6 +164,8 @@ export class OpenFiles {
       this.#assertCurrent(handle);
       const draft = await this.#staging.stage(inode, false, handle.foreign);
       await this.#staging.use(draft, async () => {
+        // Before and after: a commit may take the bytes along before this goes on.
+        draft.written = this.#core.now();
         if (handle.append) await draft.file.append(data, context.signal);
         else await draft.file.write(offset, data, context.signal);
       });

@@ -1,15 +1,22 @@
 // From a name in a directory to what stands there: from own knowledge where that suffices, otherwise by HEAD `key` and
 // a one-key LIST of `key/` in parallel.
 
+import { isStoreError } from "../store/errors.js";
 import type { ListPage, ObjectInfo } from "../store/objectStore.js";
 import { SingleFlight } from "../util/singleFlight.js";
 import type { AttributeView } from "./attributes.js";
 import type { Core } from "./core.js";
 import type { Known } from "./directoryCache.js";
+import { DirectoryStream } from "./directoryStream.js";
 import { FsError } from "./errors.js";
 import { prefixOf, type DirectoryInode, type FileInode, type Inode } from "./inode.js";
 import { FOLDER_SUFFIX, isDirectoryObject } from "./metadata.js";
 import { directoryName, MAX_NAME_BYTES, nameBytes, objectName, parseName, type NameForm } from "./names.js";
+
+/** A lapsed listing is asked for again when so many names have been looked up since: one page answers what each HEAD and LIST would. */
+const RELIST_AFTER = 3;
+/** Longest listing that is: two pages of most stores. */
+const RELIST_NAMES = 2000;
 
 /** What a name leads to. */
 export type Found =
@@ -22,6 +29,7 @@ export class Lookups {
   readonly #core: Core;
   readonly #view: AttributeView;
   readonly #flight = new SingleFlight<string, Known | undefined>();
+  readonly #relisting = new SingleFlight<DirectoryInode, void>();
   /** A listing has shown `x_$folder$`: a name that is nowhere else may be such a directory. */
   folders = false;
 
@@ -146,9 +154,31 @@ export class Lookups {
     for (;;) {
       const known = cache.get(component, this.#core.clock.monotonic());
       if (known !== undefined) return known;
+      if (await this.#relist(directory)) continue;
       const asked = await this.#flight.run(`${directory.ino}/${component}`, () => this.#core.inodes.hold(directory, () => this.#ask(directory, component)));
       if (asked !== undefined) return asked;
     }
+  }
+
+  /** Somebody goes through the names of a directory that was listed a while ago. @returns whether the whole of it is known again. */
+  async #relist(directory: DirectoryInode): Promise<boolean> {
+    const { cache } = directory;
+    const { lapsed } = cache;
+    if (lapsed === undefined || lapsed.names > RELIST_NAMES || ++lapsed.asked < RELIST_AFTER) return false;
+    await this.#relisting.run(directory, () => this.#core.inodes.hold(directory, async () => {
+      const stream = new DirectoryStream(this.#core, this.#view, this, directory);
+      try {
+        let index = 0;
+        for (let page = await stream.page(index, false); page !== undefined; page = await stream.page(index, false)) index = page.index + page.items.length;
+      } catch (error) {
+        // Whoever may not list may still ask for names.
+        if (!isStoreError(error, "denied", "unsupported")) throw error;
+      } finally {
+        stream.close();
+        if (cache.lapsed === lapsed) cache.lapsed = undefined;
+      }
+    }));
+    return cache.isComplete(this.#core.clock.monotonic());
   }
 
   /** Asks the store. Undefined: the name was changed here meanwhile, so the answer says nothing. */
