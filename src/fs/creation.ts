@@ -51,6 +51,9 @@ export class Creation {
         const component = await lookups.componentFor(parent, name);
         const key = prefixOf(parent) + component;
         core.assertKey(key);
+        // Held by somebody's question, and yet its object is gone: what is made now is another file.
+        const former = core.inodes.childFile(parent, component);
+        if (former !== undefined) core.inodes.retire(former);
         const inode = core.inodes.openFile(parent, component);
         inode.pins += 1;
         try {

@@ -23,10 +23,16 @@ export class MetadataWriter {
     this.#view = view;
   }
 
+  /** Set by `Staging`, which is made later. */
+  commit: (inode: FileInode) => Promise<void> = () => Promise.resolve();
+
   async file(inode: FileInode, apply: Apply, contentType?: string): Promise<void> {
     if (inode.staging !== undefined) await inode.staging;
     if (inode.draft !== undefined || inode.gone) {
+      const saved = inode.draft?.file.state === "clean";
       this.#record(inode, apply, contentType);
+      // No close is bound to follow that would tell how it went.
+      if (saved && !inode.gone) await this.commit(inode);
       return;
     }
     this.#assertKept();

@@ -133,7 +133,8 @@ export class DirectoryReader {
     const { cache } = directory;
     const { component } = item;
     let info = item.info;
-    if (cache.changedSince(component, page.epoch)) {
+    // Of a forgotten name the page is as good a witness as any.
+    if (cache.changedSince(component, page.epoch) && !cache.unsure.has(component)) {
       const known = cache.entries.get(component);
       const own = inodes.childFile(directory, component);
       if (item.directory) {

@@ -35,8 +35,13 @@ export class Removal {
       }
       const done = await this.#core.locked({ names: [parent], objects: [inode] }, async () => {
         if (inode.parent !== parent || inode.gone) return false;
-        await this.#staging.orphan(inode);
-        await this.deleteObject(inode);
+        const back = await this.#staging.orphan(inode);
+        try {
+          await this.deleteObject(inode);
+        } catch (error) {
+          await back();
+          throw error;
+        }
         this.forget(inode);
         return true;
       });

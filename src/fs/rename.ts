@@ -107,8 +107,16 @@ export class Rename {
     const newKey = prefixOf(move.to) + move.component;
     core.assertKey(newKey);
     const { component: oldComponent } = source;
-    if (target !== undefined) await staging.orphan(target);
-    const copied = source.info === undefined ? undefined : await this.#moveObject(source, oldKey, newKey, move);
+    const back = target === undefined ? undefined : await staging.orphan(target);
+    let copied: ObjectInfo | undefined;
+    try {
+      if (source.info !== undefined) copied = await this.#moveObject(source, oldKey, newKey, move);
+    } catch (error) {
+      // The copy may be there all the same, its answer lost.
+      move.to.cache.forget(move.component);
+      await back?.();
+      throw error;
+    }
     const was = source.info?.etag;
     const replaced = target?.info?.etag;
     if (target !== undefined) removal.forget(target);

@@ -7,7 +7,7 @@ import { isStoreError } from "../store/errors.js";
 import type { ObjectInfo } from "../store/objectStore.js";
 import type { Core } from "./core.js";
 import type { Directories } from "./directories.js";
-import { FsError } from "./errors.js";
+import { FsError, toFsError } from "./errors.js";
 import { prefixOf, type DirectoryInode, type FileInode, type Inode } from "./inode.js";
 import type { MetadataWriter } from "./metadataWriter.js";
 
@@ -32,18 +32,20 @@ export class TreeRename {
   async run(source: DirectoryInode, to: DirectoryInode, component: string, target: DirectoryInode | undefined, signal: AbortSignal, moved: () => void): Promise<void> {
     const oldPrefix = prefixOf(source);
     const newPrefix = `${prefixOf(to)}${component}/`;
-    const { parent, marker } = source;
+    const { parent, marker, component: oldComponent } = source;
     const renamed = (key: string): string => newPrefix + key.slice(oldPrefix.length);
     const found = await this.#keys(oldPrefix);
     for (const key of found.keys()) this.#core.assertKey(renamed(key));
     for (const file of filesBelow(source)) this.#core.assertKey(renamed(this.#core.keyOf(file)));
     const copies: Copies = new Map();
+    /** Keys that were asked to be copied: of a lost answer the copy is there all the same. */
+    const asked = new Set<string>();
     const hadMarker = found.has(oldPrefix);
     const atomic = this.#core.capabilities.rename === "atomic";
     try {
-      await (atomic ? this.#renameAll(found, copies, renamed, oldPrefix, signal) : this.#copyAll(found, copies, renamed, oldPrefix, signal));
+      await (atomic ? this.#renameAll(found, copies, renamed, oldPrefix, signal) : this.#copyAll(found, copies, asked, renamed, oldPrefix, signal));
     } catch (error) {
-      await this.#takeBack([...copies.keys()], renamed, atomic);
+      await this.#takeBack([...(atomic ? copies.keys() : asked)], renamed, atomic);
       // A marker that gave way went with the copies.
       if (target !== undefined) await this.#writer.keepDirectory(target, target.marker?.metadata ?? {}).catch(() => undefined);
       throw error;
@@ -62,8 +64,14 @@ export class TreeRename {
       directory.marker = directory.marker === null ? null : undefined;
     }
     if (parent !== undefined) await this.#directories.keepAfterLoss(parent, oldPrefix);
-    await this.#delete([...(atomic ? [] : copies.keys()), ...legacy]);
     for (const key of copies.keys()) this.#core.attributes.forget(key);
+    try {
+      await this.#delete([...(atomic ? [] : copies.keys()), ...legacy]);
+    } catch (error) {
+      // What is left of the old tree is to be seen.
+      parent?.cache.forget(oldComponent);
+      throw error;
+    }
   }
 
   async #keys(prefix: string): Promise<Map<string, ObjectInfo>> {
@@ -78,8 +86,9 @@ export class TreeRename {
     return found;
   }
 
-  async #copyAll(first: ReadonlyMap<string, ObjectInfo>, copies: Copies, renamed: (key: string) => string, prefix: string, signal: AbortSignal): Promise<void> {
+  async #copyAll(first: ReadonlyMap<string, ObjectInfo>, copies: Copies, asked: Set<string>, renamed: (key: string) => string, prefix: string, signal: AbortSignal): Promise<void> {
     let found = first;
+    let failing = false;
     for (let round = 0; ; round++) {
       const missing = [...found.values()].filter((object) => copies.get(object.key)?.from !== object.etag);
       if (missing.length === 0) {
@@ -93,7 +102,12 @@ export class TreeRename {
       const results = await Promise.allSettled(missing.map((object) => this.#core.asks.run(async () => {
         // One listener per waiting copy would be too many.
         if (signal.aborted) throw new FsError("EINTR", "interrupted", { key: object.key });
-        await this.#copy(object, renamed(object.key), copies);
+        if (failing) return;
+        asked.add(object.key);
+        await this.#copy(object, renamed(object.key), copies).catch((error: unknown) => {
+          failing = true;
+          throw error;
+        });
       })));
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;
@@ -175,12 +189,24 @@ export class TreeRename {
     }
   }
 
+  /** Every batch is tried; rejects with the first failure of all. */
   async #delete(keys: readonly string[]): Promise<void> {
+    const failures: unknown[] = [];
+    let left = 0;
     for (let at = 0; at < keys.length; at += DELETE_BATCH) {
-      const failed = await this.#core.store.deleteMany(keys.slice(at, at + DELETE_BATCH));
-      const first = failed[0];
-      if (first !== undefined) throw new FsError("EIO", `${failed.length} of the renamed directory's old objects could not be deleted, the first is ${first.key}`, { key: first.key, cause: first.error });
+      try {
+        const failed = await this.#core.store.deleteMany(keys.slice(at, at + DELETE_BATCH));
+        left += failed.length;
+        const first = failed[0];
+        if (first !== undefined) failures.push(new FsError("EIO", `${first.key} could not be deleted`, { key: first.key, cause: first.error }));
+      } catch (error) {
+        left += Math.min(DELETE_BATCH, keys.length - at);
+        failures.push(error);
+      }
     }
+    if (failures.length === 0) return;
+    const { errno, key, message } = toFsError(failures[0]);
+    throw new FsError(errno, `${left} of ${keys.length} objects of the renamed directory could not be deleted: ${message}`, { key, cause: failures[0] });
   }
 }
 

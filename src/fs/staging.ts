@@ -7,11 +7,10 @@ import type { BaseVersion, Committed, ObjectDescription } from "../write/types.j
 import type { AttributeView } from "./attributes.js";
 import type { Core } from "./core.js";
 import { FsError } from "./errors.js";
+import { abortable } from "./lookups.js";
 import { copyMetadata, prefixOf, type Draft, type FileInode } from "./inode.js";
 import { formatTime } from "./metadata.js";
 import type { MetadataWriter } from "./metadataWriter.js";
-
-const COPY_STEP = 1024 * 1024;
 
 export interface NewDraft {
   readonly key: string;
@@ -32,6 +31,7 @@ export class Staging {
     this.#core = core;
     this.#view = view;
     this.#writer = writer;
+    writer.commit = (inode) => this.commit(inode);
   }
 
   /** The inode's staged file; without one, the object is staged as it was last seen. `foreign`: the version the caller's handle is at. */
@@ -121,17 +121,26 @@ export class Staging {
     }
   }
 
-  /** Everything written so far is at the store when this answers. */
-  async commit(inode: FileInode, signal?: AbortSignal): Promise<void> {
+  /**
+   * Everything written so far is at the store when this answers. The signal ends the caller's waiting alone: the commit goes on under
+   * its lock, so that whoever renames, unlinks or closes the file meets it done.
+   */
+  commit(inode: FileInode, signal?: AbortSignal): Promise<void> {
+    return abortable(this.#commit(inode), signal);
+  }
+
+  async #commit(inode: FileInode): Promise<void> {
     if (inode.staging !== undefined) await inode.staging;
     if (inode.draft === undefined || inode.gone) return;
     await this.#core.locked({ objects: [inode] }, async () => {
       const { draft } = inode;
-      if (draft === undefined || inode.gone || draft.file.state === "clean" || draft.file.state === "closed") return;
+      if (draft === undefined || inode.gone || draft.file.state === "closed") return;
+      // Clean, and yet of a version that is not known here: it was committed behind our back.
+      if (draft.file.state === "clean" && draft.file.etag === draft.source.version?.etag) return;
       const { written } = draft;
       let committed: Committed;
       try {
-        committed = await this.use(draft, () => draft.file.commit(signal));
+        committed = await this.use(draft, () => draft.file.commit());
       } catch (error) {
         // Unlinked while it was on its way: nobody waits for the object any more.
         if (inode.gone as boolean) return;
@@ -213,6 +222,9 @@ export class Staging {
     else if (failed) {
       inode.infoAt = -Infinity;
       inode.foreign += 1;
+      // The kernel's pages are those of the version that has come to nothing.
+      inode.openedEtag = undefined;
+      this.#core.notifier.invalidateInode(inode.ino, 0, -1);
       if (inode.parent !== undefined) inode.parent.cache.forget(inode.component);
     }
     if (draft.active > 0) await new Promise<void>((resolve) => { draft.idle = resolve; });
@@ -233,24 +245,33 @@ export class Staging {
   /**
    * The file is about to lose its object (unlink, or another renamed onto it) while handles are open: what they may still read is
    * brought here first. Called with the object's lock, before the store is changed.
+   * @returns takes it back, for when the store would not have the change; under the same lock.
    */
-  async orphan(inode: FileInode): Promise<void> {
+  async orphan(inode: FileInode): Promise<() => Promise<void>> {
+    const nothing = (): Promise<void> => Promise.resolve();
     if (inode.staging !== undefined) await inode.staging.catch(() => undefined);
-    if (inode.handles === 0 && inode.draft === undefined) return;
-    const { info } = inode;
-    let { draft } = inode;
-    if (draft === undefined) {
-      if (info === undefined || info.size > this.#core.options.unlinkPrefetchBytes) return;
-      draft = await this.open(inode, { key: info.key, metadata: copyMetadata(info.metadata), contentType: info.contentType, base: info, truncate: false, dirty: false });
+    if (inode.handles === 0 && inode.draft === undefined) return nothing;
+    const { info, draft: before } = inode;
+    if (before === undefined && (info === undefined || info.size > this.#core.options.unlinkPrefetchBytes)) return nothing;
+    const draft = before ?? await this.#forReaders(inode, info as ObjectInfo);
+    const back = async (): Promise<void> => {
+      // Readers go on without it; while it is an orphan, closing it commits nothing.
+      if (before === undefined && draft.file.state === "clean" && inode.writers === 0) await this.#letGo(inode, draft, false);
+      else draft.file.restore();
+    };
+    try {
+      await this.use(draft, async () => {
+        if (draft.source.version !== undefined) await draft.file.fetch();
+        await draft.file.orphan();
+      });
+    } catch (error) {
+      await back();
+      throw error;
     }
-    const staged = draft;
-    await this.use(staged, async () => {
-      await staged.file.orphan();
-      if (staged.source.version === undefined) return;
-      for (let at = 0; at < staged.file.size; at += COPY_STEP) {
-        const pieces = await staged.file.read(at, COPY_STEP);
-        if (pieces.length > 0) await staged.file.write(at, Buffer.concat(pieces));
-      }
-    });
+    return back;
+  }
+
+  #forReaders(inode: FileInode, info: ObjectInfo): Promise<Draft> {
+    return this.open(inode, { key: info.key, metadata: copyMetadata(info.metadata), contentType: info.contentType, base: info, truncate: false, dirty: false });
   }
 }

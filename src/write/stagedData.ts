@@ -77,15 +77,22 @@ export class StagedData {
 
   async write(offset: number, data: Buffer): Promise<void> {
     const end = offset + data.length;
-    this.parts.write(offset, data);
-    if (this.#spilling !== undefined) await this.#spilling.catch(() => undefined);
-    if (this.#memory === undefined || end > this.#options.memoryFile || !this.#memory.write(offset, data)) {
-      const file = this.#file ?? await this.spill();
-      for (let at = 0; at < data.length;) at += (await file.write(data, at, data.length - at, offset + at)).bytesWritten;
-    }
+    await this.#place(offset, data);
     this.#local.add(offset, end);
     this.#changed.add(offset, end);
     if (end > this.#size) this.#size = end;
+  }
+
+  /** The first bytes that only the base has, at most `length` of them. */
+  missing(length: number): Span | undefined {
+    const first = this.#local.holes(0, this.#baseLimit)[0];
+    return first === undefined ? undefined : { start: first.start, end: Math.min(first.end, first.start + length) };
+  }
+
+  /** Puts the base's own bytes here: nothing is changed by them. */
+  async fill(offset: number, data: Buffer): Promise<void> {
+    await this.#place(offset, data);
+    this.#local.add(offset, offset + data.length);
   }
 
   async truncate(size: number): Promise<void> {
@@ -187,6 +194,14 @@ export class StagedData {
     this.#file = undefined;
     this.#local.clear();
     await file?.close();
+  }
+
+  async #place(offset: number, data: Buffer): Promise<void> {
+    this.parts.write(offset, data);
+    if (this.#spilling !== undefined) await this.#spilling.catch(() => undefined);
+    if (this.#memory !== undefined && offset + data.length <= this.#options.memoryFile && this.#memory.write(offset, data)) return;
+    const file = this.#file ?? await this.spill();
+    for (let at = 0; at < data.length;) at += (await file.write(data, at, data.length - at, offset + at)).bytesWritten;
   }
 
   async #spill(): Promise<FileHandle> {

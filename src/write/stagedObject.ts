@@ -18,6 +18,8 @@ import { StagedData } from "./stagedData.js";
 import type { Committed, PendingFile, StagedFile, StagedState, StageRequest } from "./types.js";
 import type { CopySource } from "./uploadSession.js";
 
+const FETCH_STEP = 1024 * 1024;
+
 export class StagedObject implements StagedFile {
   readonly #context: WriteContext;
   readonly #describe: StageRequest["describe"];
@@ -95,7 +97,7 @@ export class StagedObject implements StagedFile {
     } finally {
       leave();
     }
-    await this.#unlessAborted(this.#committer.room(signal), signal);
+    await this.#room(signal);
   }
 
   async append(data: Buffer, signal?: AbortSignal): Promise<number> {
@@ -109,7 +111,7 @@ export class StagedObject implements StagedFile {
     } finally {
       leave();
     }
-    await this.#unlessAborted(this.#committer.room(signal), signal);
+    await this.#room(signal);
     return offset;
   }
 
@@ -175,6 +177,29 @@ export class StagedObject implements StagedFile {
       this.#error = undefined;
     } finally {
       leave();
+    }
+  }
+
+  restore(): void {
+    if (!this.#orphaned || this.#state === "closed") return;
+    this.#orphaned = false;
+    // A commit that met the orphan has sent nothing, whatever state it left.
+    if (this.#state === "clean" && (this.#dirty || this.#touches > 0)) this.#setDirtyState();
+  }
+
+  async fetch(): Promise<void> {
+    for (;;) {
+      // Nobody writes between the reading of a piece and its arrival here, or old bytes would be put over new ones.
+      const leave = await this.#gate.alone();
+      try {
+        this.#notClosed();
+        const span = this.#data.missing(FETCH_STEP);
+        if (span === undefined) return;
+        const length = span.end - span.start;
+        await this.#data.fill(span.start, Buffer.concat(await this.#data.read(span.start, length), length));
+      } finally {
+        leave();
+      }
     }
   }
 
@@ -390,6 +415,15 @@ export class StagedObject implements StagedFile {
     this.#changed();
     await this.#data.write(offset, data);
     if (!this.#orphaned) this.#committer.advance(this.#key);
+  }
+
+  /** Back-pressure. An interrupt ends the waiting alone: the bytes are in place, and told otherwise an appender would write them twice. */
+  async #room(signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#committer.room(signal);
+    } catch (error) {
+      if (signal?.aborted !== true) throw error;
+    }
   }
 
   #changed(): void {

@@ -82,8 +82,12 @@ export interface StagedFile {
   touch(): void;
   /** Renamed while staged: later commits go to `key`; an upload under the old key is aborted. `etag`: what the target is expected to be there. */
   retarget(key: string, etag: string | undefined): Promise<void>;
+  /** Every byte that only the base has is brought here; rejects with what keeps one from coming. What is committed does not change by it. */
+  fetch(): Promise<void>;
   /** Unlinked while open: reading and writing go on, nothing is committed any more, an upload is aborted. */
   orphan(): Promise<void>;
+  /** Takes `orphan` back: the store would not unlink. What is unsaved is committed again. */
+  restore(): void;
   /** The last handle is gone. See the table; never throws: failures are logged and kept for `pending`. */
   close(): Promise<void>;
 }
