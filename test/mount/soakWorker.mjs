@@ -82,7 +82,7 @@ async function reader() {
     const handle = await open(path, "r");
     try {
       const { size } = await handle.stat();
-      let seen;
+      let seen = 0;
       const rounds = 1 + any(6);
       for (let round = 0; round < rounds; round++) {
         const from = any(size / CELL);
@@ -93,13 +93,13 @@ async function reader() {
         for (let at = 0; at < bytes.length; at += CELL) {
           const cell = checkCell(bytes, at, path);
           if (cell.name !== name || cell.cell !== from + at / CELL || cell.cells * CELL !== size) throw new Error(`${path}: cell ${JSON.stringify(cell)} where ${from + at / CELL} of ${size / CELL} belongs`);
-          seen ??= cell.version;
+          if (seen === 0) seen = cell.version;
           if (cell.version !== seen) throw new Error(`${path}: versions ${seen} and ${cell.version} in one open file`);
         }
         counts.reads += 1;
         counts.readBytes += bytesRead;
       }
-      if (seen !== undefined && seen < least) throw new Error(`${path}: an open after the commit of version ${least} shows ${seen}`);
+      if (seen !== 0 && seen < least) throw new Error(`${path}: an open after the commit of version ${least} shows ${seen}`);
     } finally {
       await handle.close();
     }
