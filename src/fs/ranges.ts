@@ -77,11 +77,14 @@ export class Ranges {
     const { info } = source;
     if (draft === undefined || info === undefined) throw new FsError("EOPNOTSUPP");
     const key = this.#core.keyOf(target);
+    const { copy } = this.#core.capabilities;
+    // One request is not called back: it could arrive all the same, and the close would then meet it as somebody else's object.
+    const byParts = copy !== false && info.size > copy.maxSize;
     const metadata = this.#core.capabilities.metadata === false ? undefined : { ...draft.metadata, mtime: formatTime(this.#core.now()) };
     let receipt;
     try {
       receipt = await copyObject(this.#core.store, this.#core.keyOf(source), key, {
-        source: { ...info, key: this.#core.keyOf(source) }, ifNoneMatch: "*", signal, metadata, contentType: draft.contentType ?? info.contentType,
+        source: { ...info, key: this.#core.keyOf(source) }, ifNoneMatch: "*", signal: byParts ? signal : undefined, metadata, contentType: draft.contentType ?? info.contentType,
       });
     } catch (error) {
       // Somebody has replaced one of the two: by hand the right error is found.

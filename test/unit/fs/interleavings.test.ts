@@ -79,6 +79,24 @@ describe("an interrupted flush", () => {
   });
 });
 
+describe("an interrupted copy by the store", () => {
+  it("is waited for: its object is no conflict at the close", async () => {
+    await world.put("a", "0123456789");
+    const from = await world.open("a");
+    const to = await world.create("b");
+    const copying = world.faults.fail({ call: "copy", at: "after", fault: { kind: "stall" } });
+    const { context, interrupt } = interruptible();
+    const copied = world.fs.copyFileRange(context, from.ino, from.fh, 0, to.ino, to.fh, 0, 10).catch(() => -1);
+    await copying.hit;
+    interrupt();
+    copying.release();
+    expect(await copied).toBe(10);
+    await world.close_(to);
+    await world.close_(from);
+    expect(await world.contentOf("b")).toBe("0123456789");
+  });
+});
+
 describe("syncfs", () => {
   it("while a file is renamed waits for the rename, and everything is under the new name", async () => {
     await world.put("a", "0123456789");
