@@ -59,6 +59,18 @@ function once(fault: Fault, matches: (seen: Seen) => boolean = () => true): void
 }
 const answer = (status: number, code: string, extra: Partial<Fault> = {}): Fault => ({ kind: "answer", status, code, ...extra } as Fault);
 
+it("a content type that would break the request is refused before anything is sent", async () => {
+  const opened = await store();
+  await opened.put("k", bodyOf("x"));
+  fake.seen.length = 0;
+  const contentType = "text/plain\r\nx-amz-acl: public-read";
+  for (const call of [
+    opened.put("k", bodyOf("x"), { contentType }), opened.beginUpload("k", { contentType }), opened.copy("k", "l", { metadata: {}, contentType }),
+    opened.setMetadata("k", {}, { contentType }),
+  ]) expect((await failure(call)).kind).toBe("invalid");
+  expect(fake.seen).toEqual([]);
+});
+
 describe("answers of the service", () => {
   it.each([
     [503, "SlowDown", "throttled", "throttled"], [429, "TooManyRequests", "throttled", "throttled"], [500, "InternalError", "unavailable", "transient"],

@@ -52,30 +52,44 @@ export class ChainSource implements CredentialSource {
   readonly #load: () => Promise<Chain>;
   #chain: Promise<Chain> | undefined;
   #stale = false;
+  #renewing: Promise<Credentials> | undefined;
   #current: Credentials | undefined;
 
   constructor(load: () => Promise<Chain>) {
     this.#load = load;
   }
 
-  async get(): Promise<Credentials> {
-    const forceRefresh = this.#stale;
+  get(): Promise<Credentials> {
+    if (!this.#stale) return this.#renewing ?? this.#ask(false);
     this.#stale = false;
-    try {
-      this.#chain ??= this.#load();
-      const chain = await this.#chain;
-      this.#current = await chain({ forceRefresh });
-      return this.#current;
-    } catch (error) {
-      this.#stale = forceRefresh;
-      throw chainError(error);
-    }
+    // Whoever comes meanwhile waits for the new ones: with the old ones a request would be refused, and it is asked again only once.
+    const renewing = this.#ask(true).catch((error: unknown) => {
+      this.#stale = true;
+      throw error;
+    }).finally(() => {
+      if (this.#renewing === renewing) this.#renewing = undefined;
+    });
+    this.#renewing = renewing;
+    return renewing;
   }
 
   invalidate(used: Credentials | undefined): void {
     // Many requests come back expired at once; those that were signed with the old ones must not drop the new ones.
-    if (used === undefined || used.accessKeyId !== this.#current?.accessKeyId || used.sessionToken !== this.#current.sessionToken) return;
+    if (this.#renewing !== undefined || used === undefined || used.accessKeyId !== this.#current?.accessKeyId || used.sessionToken !== this.#current.sessionToken) return;
     this.#stale = true;
+  }
+
+  async #ask(forceRefresh: boolean): Promise<Credentials> {
+    try {
+      this.#chain ??= this.#load();
+      const chain = await this.#chain;
+      const found = await chain({ forceRefresh });
+      // An answer that was under way before the renewal is older than what that brought.
+      if (forceRefresh || this.#renewing === undefined) this.#current = found;
+      return found;
+    } catch (error) {
+      throw chainError(error);
+    }
   }
 }
 

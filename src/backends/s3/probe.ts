@@ -91,14 +91,14 @@ class Probe {
       // Keys of their own, so that the questions can be asked at once.
       const [etag] = await Promise.all([this.#put(plain), this.#put(upload), this.#put(copied)]);
       const [write, complete, copy, crc32, rawPaths, metadata] = await Promise.all([
-        this.#writes(plain, etag),
+        this.#writes(plain, etag).then(async (found) => ({ ...found, delete: await this.#deleteMatch(plain) })),
         this.#completes(upload, copied),
         this.#level((headers) => this.#copy(copied, headers)),
         this.#crc32(summed),
         this.#rawPaths(`${this.#key}-d`),
         this.#metadata(told),
       ]);
-      return { ...write, ...complete, copy, crc32, rawPaths, ...metadata, delete: await this.#deleteMatch(plain) };
+      return { ...write, ...complete, copy, crc32, rawPaths, ...metadata };
     } catch (error) {
       if (isStoreError(error, "denied", "quota", "unsupported", "invalid", "exists")) return undefined;
       throw error;

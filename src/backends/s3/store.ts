@@ -177,7 +177,7 @@ export class S3Store implements ObjectStore {
 
   async setMetadata(key: string, metadata: Metadata,
     options: CallOptions & { readonly ifMatch?: string | undefined; readonly contentType?: string | undefined } = {}): Promise<WriteReceipt> {
-    this.#check(key, { metadata });
+    this.#check(key, { metadata, contentType: options.contentType });
     return setMetadata(this.#bucket, key, metadata, { ...options, signal: this.#signal(options) });
   }
 

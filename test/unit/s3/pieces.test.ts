@@ -176,6 +176,40 @@ describe("credentials", () => {
     source.invalidate(first);
     expect([first.accessKeyId, second.accessKeyId, (await source.get()).accessKeyId]).toEqual(["A1", "A2", "A2"]);
   });
+  it("that are being renewed are waited for, not sent expired once more", async () => {
+    const asked: (boolean | undefined)[] = [];
+    let arrive = (): void => undefined;
+    const arrived = new Promise<void>((resolve) => { arrive = resolve; });
+    let current: Credentials = { accessKeyId: "A1", secretAccessKey: "s" };
+    const source = new ChainSource(() => Promise.resolve(async (options) => {
+      asked.push(options?.forceRefresh);
+      if (options?.forceRefresh !== true) return current;
+      await arrived;
+      current = { accessKeyId: "A2", secretAccessKey: "s" };
+      return current;
+    }));
+    const old = await source.get();
+    source.invalidate(old);
+    const waiting = [source.get(), source.get()];
+    // A request that was signed before tells the same again.
+    source.invalidate(old);
+    waiting.push(source.get());
+    arrive();
+    expect((await Promise.all(waiting)).map(({ accessKeyId }) => accessKeyId)).toEqual(["A2", "A2", "A2"]);
+    expect(asked).toEqual([false, true]);
+    expect((await source.get()).accessKeyId).toBe("A2");
+  });
+  it("whose renewal fails are asked for anew by the next request", async () => {
+    let fails = true;
+    const source = new ChainSource(() => Promise.resolve((options) => {
+      if (options?.forceRefresh !== true) return Promise.resolve({ accessKeyId: "A1", secretAccessKey: "s" });
+      return fails ? Promise.reject(new Error("connect ECONNREFUSED 127.0.0.1:80")) : Promise.resolve({ accessKeyId: "A2", secretAccessKey: "s" });
+    }));
+    source.invalidate(await source.get());
+    await expect(source.get()).rejects.toMatchObject({ kind: "unavailable" });
+    fails = false;
+    expect((await source.get()).accessKeyId).toBe("A2");
+  });
   it("that cannot be found say where they may come from", async () => {
     const source = new ChainSource(() => Promise.resolve(() => Promise.reject(new Error("Could not load credentials from any providers"))));
     await expect(source.get()).rejects.toMatchObject({ kind: "denied", message: expect.stringMatching(/AWS_ACCESS_KEY_ID.*--profile.*--anonymous/) as unknown });
