@@ -4,6 +4,7 @@
 import { type ErrnoName, type FsError, toFsError } from "../fs/errors.js";
 import type { Fh, Filesystem, Ino } from "../fs/filesystem.js";
 import type { Logger } from "../util/log.js";
+import { InterruptedCallers } from "./callers.js";
 import { describeError, levelOf } from "./failures.js";
 import { Inputs } from "./inputs.js";
 import { KernelNotifier } from "./notifier.js";
@@ -34,6 +35,8 @@ export interface DispatcherOptions {
   readonly onRefused: (why: string) => void;
   /** The filesystem's `destroy`, called at most once by whoever owns the session. */
   readonly destroy: () => Promise<void>;
+  /** Whether an interrupted caller is being ended; absent: asked of the kernel (callers.ts). */
+  readonly isBeingEnded?: ((pid: number) => boolean) | undefined;
 }
 
 /** Interrupts that came before their request: with one reader there are none, and a few are kept in case. */
@@ -50,12 +53,14 @@ export class Dispatcher {
   readonly #message: MessageReader;
   readonly #inFlight = new Map<number, Request>();
   readonly #earlyInterrupts = new Set<number>();
+  readonly #interrupted: InterruptedCallers<Request>;
   readonly #unknown = new Set<number>();
   #whenIdle: (() => void)[] = [];
 
   constructor(options: DispatcherOptions) {
     const { channel, filesystem, logger } = options;
     this.#options = options;
+    this.#interrupted = new InterruptedCallers(options.isBeingEnded);
     this.#message = new MessageReader(options.input);
     this.notifier = new KernelNotifier(channel, this.#inFlight);
     this.#env = {
@@ -136,7 +141,7 @@ export class Dispatcher {
       }
     }
     this.#inFlight.set(key, request);
-    if (this.#earlyInterrupts.size > 0 && this.#earlyInterrupts.delete(key)) request.abort(interrupted());
+    if (this.#earlyInterrupts.size > 0 && this.#earlyInterrupts.delete(key)) this.#interrupted.add(request);
     return true;
   }
 
@@ -163,6 +168,7 @@ export class Dispatcher {
 
   #end(request: Request): void {
     this.#inFlight.delete(request.key);
+    this.#interrupted.delete(request);
     this.notifier.ended(request.key);
     if (this.#inFlight.size === 0 && this.#whenIdle.length > 0) {
       const waiting = this.#whenIdle;
@@ -218,13 +224,13 @@ export class Dispatcher {
     this.#env.openModes.noFlush = hasNoFlush(negotiated);
   }
 
-  /** struct fuse_interrupt_in. It has no reply; its request gets one, mostly EINTR, when it ends. */
+  /** struct fuse_interrupt_in. It has no reply; its request gets one when it ends: EINTR where the caller is being ended. */
   #interrupt(message: MessageReader): void {
     this.interrupts += 1;
     const key = uniqueKey(...message.u64Halves());
     const request = this.#inFlight.get(key);
     if (request !== undefined) {
-      request.abort(interrupted());
+      this.#interrupted.add(request);
       return;
     }
     this.#earlyInterrupts.add(key);
@@ -283,8 +289,4 @@ export class Dispatcher {
     }
     if (this.#inFlight.size > 0) await new Promise<void>((resolve) => { this.#whenIdle.push(resolve); });
   }
-}
-
-function interrupted(): Error {
-  return new DOMException("the caller was interrupted", "AbortError");
 }

@@ -126,6 +126,21 @@ describe("interrupts", () => {
     expect(kernel.dispatcher.interrupts).toBe(2);
   });
 
+  it("of a caller that handles its signal change nothing: a close or mkdir is not EINTR on a local disk either", async () => {
+    let finish: (data: Buffer[]) => void = () => undefined;
+    let context: Context | undefined;
+    const kernel = new FakeKernel(recordingFilesystem({ read: (given: Context) => {
+      context = given;
+      return new Promise<Buffer[]>((resolve) => { finish = resolve; });
+    } }).filesystem);
+    kernel.callersEnd = false;
+    kernel.deliver(message(OPCODE.READ, READ, { unique: 10n }));
+    kernel.deliver(interrupt(10n));
+    expect(context?.signal.aborted).toBe(false);
+    finish([Buffer.from("x")]);
+    expect(await kernel.reply(0)).toMatchObject({ unique: 10n, error: 0 });
+  });
+
   it("may come before their request", async () => {
     const kernel = new FakeKernel(recordingFilesystem({ read: untilAborted }).filesystem);
     kernel.deliver(interrupt(10n));

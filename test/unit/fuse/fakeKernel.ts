@@ -60,11 +60,14 @@ export class FakeKernel implements Channel {
   /** What the next writes answer: 0, or a negative errno. */
   answer = 0;
   backings: number[] = [];
+  /** Whether callers that are interrupted are being ended. */
+  callersEnd = true;
   #input = Inputs.allocate();
   #waiting: (() => void)[] = [];
 
   constructor(filesystem: Filesystem, options: { readonly agreed?: Negotiated | null; readonly wishes?: InitWishes; readonly logger?: Logger; readonly wire?: boolean } = {}) {
     this.dispatcher = new Dispatcher({
+      isBeingEnded: () => this.callersEnd,
       filesystem, channel: this, input: this.#input, logger: options.logger ?? silentLogger,
       wishes: options.wishes ?? { passthrough: true, maxBackground: 64 },
       wireLog: options.wire === true ? (line) => { this.wire.push(line); } : undefined,
