@@ -20,6 +20,7 @@ export function ratios(line) {
 function cell(c) {
   if (c === undefined) return "-";
   if (c.error !== undefined) return "failed";
+  if (c.over) return `over ${number(c.value)}`;
   const moved = c.movedMiB === undefined ? "" : `, ${c.movedMiB.toFixed(1)} MiB moved`;
   return `${number(c.value)} (${Number.isNaN(c.peakMiB) ? "?" : c.peakMiB.toFixed(0)} MiB, ${Number.isNaN(c.cpu) ? "?" : c.cpu.toFixed(1)} s cpu${moved})`;
 }
@@ -45,7 +46,8 @@ export function markdown(facts, lines) {
 ${facts.date}, ${facts.machine}, Linux ${facts.kernel}, Node ${facts.node}; server: ${facts.server}; ${facts.versions.join("; ")}.
 
 Seconds (less is better) unless the row says "per second"; in brackets the peak resident memory of the mount's process, its
-processor time during the row and, through the proxy, the bytes it moved. Ratios: more than 1 means objmount is ahead.
+processor time during the row and, through the proxy, the bytes it moved. Ratios: more than 1 means objmount is ahead. "over": a
+peer was stopped at that time, and the ratio says "at least".
 All subjects, the server and the load share the machine's processors. rclone runs with its cache off (it commits at close then), and with
 \`--vfs-cache-mode full --vfs-write-back 0s\` in the rows that re-read or change an object in place.
 

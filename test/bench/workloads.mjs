@@ -2,20 +2,33 @@
 // (or a rate where `unit` says so), measured from outside, by the tools a person would use.
 
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { curlRanges, parallel, putLarge, s3 } from "./s3.mjs";
 
-const exec = promisify(execFile);
 const MiB = 1 << 20;
 
 /** Runs a bash script; rejects when it fails or takes longer than `limit` ms. */
 export async function sh(script, limit = 300_000) {
-  const { stdout } = await exec("bash", ["-c", `set -euo pipefail\n${script}`], { timeout: limit, killSignal: "SIGKILL", maxBuffer: 1 << 28 });
-  return stdout;
+  // In a process group of its own, so that what it started ends with it.
+  const child = execFile("setsid", ["bash", "-c", `set -euo pipefail\n${script}`], { maxBuffer: 1 << 28 });
+  const timer = setTimeout(() => { try { process.kill(-child.pid, "SIGKILL"); } catch { /* it has ended */ } }, limit);
+  const out = [];
+  const errors = [];
+  child.stdout.on("data", (chunk) => out.push(chunk));
+  child.stderr.on("data", (chunk) => errors.push(chunk));
+  const [code, signal] = await once(child, "close");
+  clearTimeout(timer);
+  if (signal === "SIGKILL") throw new TooSlow();
+  if (code !== 0) throw new Error(`${script.slice(0, 200)}: exit ${code}: ${errors.join("").slice(0, 300)}`);
+  return out.join("");
 }
+
+/** A subject that needs longer than this is stopped; the row then says "over". */
+export const LIMIT = 60_000;
+export class TooSlow extends Error {}
 
 async function seconds(work) {
   const started = performance.now();
@@ -51,7 +64,7 @@ export async function fill(server, bucket, size) {
 export const ROWS = [
   {
     name: "sequential write and close", lower: true, rclone: "off", rtt: [0, 20],
-    run: ({ dir, size }) => seconds(() => sh(`dd if=/dev/zero of='${dir}/w.bin' bs=1M count=${size.large / MiB} status=none`)),
+    run: ({ dir, size, timed }) => seconds(() => timed(`dd if=/dev/zero of='${dir}/w.bin' bs=1M count=${size.large / MiB} status=none`)),
     after: ({ dir }) => sh(`rm -f '${dir}/w.bin'`),
     limit: async ({ size }) => {
       const local = mkdtempSync(join(existsSync("/var/tmp") ? "/var/tmp" : tmpdir(), "objmount-bench-local-"));
@@ -62,7 +75,7 @@ export const ROWS = [
   },
   {
     name: "sequential read, cold", lower: true, rclone: "off", rtt: [0, 20],
-    run: ({ dir }) => seconds(() => sh(`dd if='${dir}/large.bin' of=/dev/null bs=1M status=none`)),
+    run: ({ dir, timed }) => seconds(() => timed(`dd if='${dir}/large.bin' of=/dev/null bs=1M status=none`)),
     limit: ({ server, bucket, size }) => curlRanges(server, `/${bucket}/large.bin`, size.large, 8), limitName: "curl, 8 ranges",
   },
   { name: "random 4 KiB, cold, depth 1 (per second)", lower: false, rclone: "off", rtt: [0, 20], run: ({ dir, size }) => fio(`${dir}/random.bin`, 1, size.runtime, size.random) },
@@ -77,16 +90,15 @@ export const ROWS = [
   },
   {
     name: "small files of 16 KiB written (cp -r)", lower: true, rclone: "off", rtt: [0, 20],
-    run: ({ dir, scratch }) => seconds(() => sh(`cp -r '${scratch}/small' '${dir}/written'`)),
-    after: ({ dir }) => sh(`rm -rf '${dir}/written'`),
+    run: ({ dir, scratch, tag, timed }) => seconds(() => timed(`cp -r '${scratch}/small' '${dir}/written-${tag}'`)),
   },
-  { name: "the same listed with attributes (ls -l), cold", lower: true, rclone: "off", rtt: [0, 20], run: ({ dir }) => seconds(() => sh(`ls -l '${dir}/smallfiles' > /dev/null`)) },
-  { name: "the same read one by one, cold", lower: true, rclone: "off", rtt: [0, 20], run: ({ dir, size }) => seconds(async () => {
-    const out = await sh(`cd '${dir}/smallfiles'; for f in *; do cat "$f"; done | wc -c`);
+  { name: "the same listed with attributes (ls -l), cold", lower: true, rclone: "off", rtt: [0, 20], run: ({ dir, timed }) => seconds(() => timed(`ls -l '${dir}/smallfiles' > /dev/null`)) },
+  { name: "the same read one by one, cold", lower: true, rclone: "off", rtt: [0, 20], run: ({ dir, size, timed }) => seconds(async () => {
+    const out = await timed(`cd '${dir}/smallfiles'; for f in *; do cat "$f"; done | wc -c`);
     if (Number(out) !== size.small * 16384) throw new Error(`read ${out.trim()} bytes`);
   }) },
-  { name: "ls -l of a large directory, cold", lower: true, rclone: "off", rtt: [0, 20], run: ({ dir, size }) => seconds(async () => {
-    const out = await sh(`ls -l '${dir}/listed' | wc -l`);
+  { name: "ls -l of a large directory, cold", lower: true, rclone: "off", rtt: [0, 20], run: ({ dir, size, timed }) => seconds(async () => {
+    const out = await timed(`ls -l '${dir}/listed' | wc -l`);
     if (Number(out) !== size.listed + 1) throw new Error(`listed ${out.trim()} lines`);
   }) },
   {
