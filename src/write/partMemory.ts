@@ -1,12 +1,10 @@
 // The parts of one staged file that are about to be sent, in memory: what a sequential writer writes is kept part by part
 // beside its way to the disk, and a part that has to come from the disk is read once, although it is read twice (for its
-// checksum, then for the wire). Everything here is on the disk too: whatever does not fit is read from there.
+// checksum, then for the wire), and so are the base's bytes in it. Everything here is elsewhere too: what does not fit is read from there.
 
 import type { MemoryPool } from "./memoryBytes.js";
 import type { PartSizes } from "./partSizes.js";
 
-/** How much of a part is read from the disk at a time. */
-const SLICE = 1024 * 1024;
 /** Blocks kept for the parts to come: fresh pages cost as much as the copy into them. */
 const SPARES = 2;
 
@@ -57,8 +55,9 @@ export class PartMemory {
     return part !== undefined && part.filled === length ? part.block.bytes.subarray(0, length) : undefined;
   }
 
-  /** The part as `read` fills it in from the disk; read to its end, `view` has it. Where there is no room for it: `otherwise`. */
-  async *load(offset: number, length: number, read: (into: Buffer, at: number) => Promise<unknown>, otherwise: () => AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  /** The part as `read` fills it in, `step` bytes at a time; read to its end, `view` has it. Where there is no room for it: `otherwise`. */
+  async *load(offset: number, length: number, step: number, read: (into: Buffer, at: number) => Promise<unknown>,
+    otherwise: () => AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     const old = this.#parts.get(offset);
     if (old !== undefined) this.#forget(old).release();
     const block = this.#take(length);
@@ -68,8 +67,8 @@ export class PartMemory {
     }
     let whole = false;
     try {
-      for (let at = 0; at < length; at += SLICE) {
-        const slice = block.bytes.subarray(at, Math.min(length, at + SLICE));
+      for (let at = 0; at < length; at += step) {
+        const slice = block.bytes.subarray(at, Math.min(length, at + step));
         await read(slice, offset + at);
         yield slice;
       }

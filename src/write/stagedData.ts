@@ -18,6 +18,9 @@ import { PartMemory } from "./partMemory.js";
 import type { BaseVersion } from "./types.js";
 
 const ZEROS = Buffer.alloc(256 * 1024);
+/** How much of a part on its way is read at a time: of the data file, and where bytes of the base are among it. */
+const DISK_STEP = 1024 * 1024;
+const BASE_STEP = 8 * 1024 * 1024;
 
 export interface StagedDataOptions {
   readonly budget: ByteBudget;
@@ -146,10 +149,14 @@ export class StagedData {
         const memory = this.#memory;
         if (length === 0) return [];
         if (memory !== undefined && this.#local.covers(offset, end)) return [memory.view(offset, end)];
-        if (memory !== undefined || !this.#local.covers(offset, end)) return noting(this.#stream(offset, end, signal));
         const kept = this.parts.view(offset, length);
         if (kept !== undefined) return [kept];
-        return noting(this.parts.load(offset, length, (into, at) => this.#fill(into, at), () => this.#stream(offset, end, signal)));
+        const holes = this.#pieces(offset, end).reduce((sum, piece) => sum + (piece.from === "hole" ? piece.end - piece.start : 0), 0);
+        // Zeros need no memory.
+        if (holes * 2 > length) return noting(this.#stream(offset, end, signal));
+        // Asked for at once, the base's bytes are not taken for a reader's who goes on: nothing beyond them is fetched ahead.
+        const step = this.#local.covers(offset, end) ? DISK_STEP : BASE_STEP;
+        return noting(this.parts.load(offset, length, step, (into, at) => this.#gather(into, at, signal), () => this.#stream(offset, end, signal)));
       },
       done: (sent: boolean): void => { this.parts.done(offset, sent); },
     };
@@ -272,6 +279,18 @@ export class StagedData {
 
   async #readFile(start: number, end: number): Promise<Buffer> {
     return await this.#fill(Buffer.allocUnsafe(end - start), start);
+  }
+
+  async #gather(into: Buffer, start: number, signal: AbortSignal | undefined): Promise<void> {
+    for (const piece of this.#pieces(start, start + into.length)) {
+      const target = into.subarray(piece.start - start, piece.end - start);
+      if (piece.from === "local" && this.#memory === undefined) {
+        await this.#fill(target, piece.start);
+        continue;
+      }
+      let at = 0;
+      for (const bytes of await this.#readPiece(piece, signal)) at += bytes.copy(target, at);
+    }
   }
 
   async #fill(buffer: Buffer, start: number): Promise<Buffer> {

@@ -88,7 +88,7 @@ describe("parts in memory", () => {
         else if (one.op === "load" && memory.view(one.part * 16, 16) === undefined && (one.part + 1) * 16 <= size) {
           const read = (into: Buffer, at: number): Promise<unknown> => Promise.resolve(file.copy(into, 0, at));
           const otherwise = async function* (): AsyncGenerator<Buffer> { yield file.subarray(one.part * 16, one.part * 16 + 16); };
-          expect(await readAll(memory.load(one.part * 16, 16, read, otherwise))).toEqual(file.subarray(one.part * 16, one.part * 16 + 16));
+          expect(await readAll(memory.load(one.part * 16, 16, 5, read, otherwise))).toEqual(file.subarray(one.part * 16, one.part * 16 + 16));
         }
         for (let n = 1; n <= 50; n++) {
           const at = grid.offset(n);
@@ -106,7 +106,7 @@ describe("parts in memory", () => {
 
   it("that were left before their end give their memory back", async () => {
     const { parts: memory, budget } = parts();
-    const begun = memory.load(0, 16, () => Promise.resolve(), async function* () { yield Buffer.alloc(16); });
+    const begun = memory.load(0, 16, 8, () => Promise.resolve(), async function* () { yield Buffer.alloc(16); });
     await begun.next();
     expect(budget.used).toBe(16);
     await begun.return(undefined);
@@ -116,7 +116,7 @@ describe("parts in memory", () => {
 
 describe("a file that is streamed", () => {
   /** A staging file that counts what is read from it, and a store that reads each part twice, as one does for a checksum. */
-  async function counted(options: Parameters<typeof setup>[0]) {
+  async function counted(...[options, memoryOptions]: Parameters<typeof setup>) {
     let read = 0;
     const openFile = (async (...args: Parameters<typeof open>) => {
       const file = await open(...args);
@@ -132,7 +132,7 @@ describe("a file that is streamed", () => {
         },
       });
     }) as typeof open;
-    const at = await setup(options, {}, { openFile });
+    const at = await setup(options, memoryOptions, { openFile });
     at.faults.before = async (call, args) => {
       if (call !== "putPart") return;
       for await (const piece of (args[3] as Body).open()) expect(piece.length).toBeGreaterThan(0);
@@ -161,5 +161,25 @@ describe("a file that is streamed", () => {
     expect((await bytes("k")).equals(all)).toBe(true);
     expect(read()).toBe(8 * MIB);
     expect(budget.used).toBe(0);
+  });
+
+  it("that changes one byte reads the base's bytes of a part at once, and once", async () => {
+    for (const offset of [20 * MIB, 100]) {
+      const { writes, bytes, base } = await counted({ partSize: 8 * MIB },
+        { capabilities: { upload: { minSize: 5 * MIB, maxSize: 64 * MIB, maxParts: 1000, maxObjectSize: 1024 * MIB, equalSizes: false }, copyPart: { minSize: 5 * MIB } } });
+      const old = pattern(40 * MIB, 1);
+      const asked: [number, number][] = [];
+      const { etag, size } = await base("k", old);
+      const file = await writes.stage(request("k", { dirty: false, base: { etag, size, read: (at, length) => {
+        asked.push([at, length]);
+        return Promise.resolve([old.subarray(at, at + length)]);
+      } } }));
+      await file.write(offset, Buffer.from([old[offset] as number ^ 255]));
+      await file.close();
+      old[offset] = old[offset] as number ^ 255;
+      expect((await bytes("k")).equals(old)).toBe(true);
+      expect(asked.length).toBeLessThanOrEqual(2);
+      expect(asked.reduce((sum, [, length]) => sum + length, 0)).toBe(5 * MIB - 1);
+    }
   });
 });
