@@ -71,6 +71,14 @@ export class DirectoryCache {
     this.#put(component, known);
   }
 
+  /** An own change of a directory's marker; the name is what it was. */
+  marked(component: string, marker: ObjectInfo): void {
+    this.epoch += 1;
+    if (this.pending > 0) this.changes.set(component, this.epoch);
+    const known = this.entries.get(component);
+    if (known !== undefined) this.entries.set(component, { ...known, marker });
+  }
+
   /** An answer of the store. Ignored when the name was changed here after `epoch`. */
   learn(component: string, known: Known, epoch: number): boolean {
     if (this.changedSince(component, epoch)) return false;

@@ -172,6 +172,7 @@ export class MetadataWriter {
   wroteMarker(inode: DirectoryInode, marker: ObjectInfo, receipt: WriteReceipt): void {
     inode.marker = marker;
     inode.markerAt = this.#core.clock.monotonic();
+    inode.parent?.cache.marked(inode.component, marker);
     this.#core.attributes.remember(marker, receipt.lastModified !== undefined);
   }
 

@@ -132,12 +132,13 @@ export class DirectoryReader {
     const { inodes } = this.#core;
     const { cache } = directory;
     const { component } = item;
-    let info = item.info;
+    let { info, marker } = item;
     // Of a forgotten name the page is as good a witness as any.
     if (cache.changedSince(component, page.epoch) && !cache.unsure.has(component)) {
       const known = cache.entries.get(component);
       const own = inodes.childFile(directory, component);
       if (item.directory) {
+        marker = known?.marker;
         if (known?.directory !== true && inodes.childDirectory(directory, component) === undefined) return true;
       } else if (own?.draft === undefined && own?.staging === undefined) {
         if (known === undefined && own === undefined) return true;
@@ -153,7 +154,7 @@ export class DirectoryReader {
     }
     if (item.directory) {
       const child = inodes.openDirectory(directory, component);
-      this.#view.learnMarker(child, item.marker, page.at);
+      this.#view.learnMarker(child, marker, page.at);
       return this.#offer(child, name, offset, sink, plus);
     }
     const child = this.#view.learn(inodes.openFile(directory, component), info as NonNullable<typeof info>, page.at);

@@ -67,6 +67,21 @@ describe("open for reading", () => {
   });
 });
 
+describe("a directory made and changed here", () => {
+  it("keeps its mode when the kernel has forgotten it, in listings and in lookups", async () => {
+    const top = await world.mkdir("top");
+    const { ino } = await world.mkdir("top/d", 0o700);
+    await world.fs.setattr(world.context, ino, { mode: 0o750 });
+    // A working directory stays known, with what it knows of its names.
+    const { fh } = await world.fs.opendir(world.context, top.ino);
+    world.forgetAll();
+    expect((await world.list("top")).map((item) => (item.attributes?.mode ?? 0) & 0o777)).toEqual([0o750]);
+    world.forgetAll();
+    expect((await world.stat("top/d")).mode & 0o777).toBe(0o750);
+    await world.fs.releasedir(world.context, top.ino, fh);
+  });
+});
+
 describe("names that somebody else took away", () => {
   it("are new inodes when they are made again here, also by a rename", async () => {
     for (const name of ["a", "b", "d/x"]) await world.putOutside(name, "old");
