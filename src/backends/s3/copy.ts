@@ -2,11 +2,11 @@
 
 import { checkConditions } from "../../store/checks.js";
 import { StoreError } from "../../store/errors.js";
-import type { CopyOptions, Metadata, ObjectInfo, PartReceipt, WriteReceipt } from "../../store/objectStore.js";
+import type { CopyOptions, Metadata, ObjectInfo, PartReceipt, WriteConditions, WriteReceipt } from "../../store/objectStore.js";
 import { asPrecondition, conditionHeaders, DEFAULT_TYPE, GIB, headObject, MAX_SINGLE, type Bucket } from "./bucket.js";
 import { metadataHeaders } from "./metadata.js";
 import { text, unquote } from "./parse.js";
-import { pinnedCopy } from "./sourceMatch.js";
+import { sourceCondition, wholeOrByParts, type PinnedSource } from "./sourceMatch.js";
 import { beginUpload, copySource } from "./upload.js";
 
 /** Facts of an object that a copy which replaces the metadata would lose. */
@@ -43,10 +43,11 @@ export async function copyObject(bucket: Bucket, from: string, to: string, optio
   }
   const headers = await conditionHeaders(bucket, to, options, bucket.findings.copy, signal);
   try {
-    return await copyWhole(bucket, found, to, {
-      ...headers,
-      ...(replace ? replacing(bucket, found, options.metadata ?? info.metadata ?? {}, options.contentType) : { "x-amz-metadata-directive": "COPY" }),
-    }, signal);
+    const metadata = options.metadata ?? info.metadata ?? {};
+    const replaced = replacing(bucket, found, metadata, options.contentType);
+    return await wholeOrByParts(bucket, pinOf(found),
+      () => copyWhole(bucket, found, to, { ...headers, ...(replace ? replaced : { "x-amz-metadata-directive": "COPY" }) }, signal),
+      () => copyByParts(bucket, found, to, metadata, replaced, options, signal), signal);
   } catch (error) {
     throw asPrecondition(error, options);
   }
@@ -57,10 +58,15 @@ export async function setMetadata(bucket: Bucket, key: string, metadata: Metadat
   const { signal } = options;
   const found = await source(bucket, bucket.name, key, options.ifMatch, signal);
   const replaced = replacing(bucket, found, metadata, options.contentType);
-  if (found.info.size > MAX_SINGLE) return copyByParts(bucket, found, key, metadata, replaced, signal);
+  const byParts = (): Promise<WriteReceipt> => copyByParts(bucket, found, key, metadata, replaced, { ifMatch: found.info.etag }, signal);
+  if (found.info.size > MAX_SINGLE) return byParts();
   // The source's own condition guards the reading; where the server can, the target's guards the replacing.
   const guard: Record<string, string> = bucket.findings.copy === "swap" ? { "if-match": `"${found.info.etag}"` } : {};
-  return copyWhole(bucket, found, key, { ...guard, ...replaced }, signal);
+  return wholeOrByParts(bucket, pinOf(found), () => copyWhole(bucket, found, key, { ...guard, ...replaced }, signal), byParts, signal);
+}
+
+function pinOf({ container, info }: Source): PinnedSource {
+  return { container, key: info.key, etag: info.etag };
 }
 
 function replacing(bucket: Bucket, found: Source, metadata: Metadata, contentType: string | undefined): Record<string, string> {
@@ -80,15 +86,15 @@ function classOf(found: Source): Record<string, string> {
 
 async function copyWhole(bucket: Bucket, found: Source, to: string, headers: Readonly<Record<string, string>>, signal: AbortSignal | undefined): Promise<WriteReceipt> {
   const { config } = bucket.api;
-  const { answer: { xml, headers: answer } } = await pinnedCopy(bucket, { container: found.container, key: found.info.key, etag: found.info.etag }, (condition) => bucket.api.xml({
+  const { xml, headers: answer } = await bucket.api.xml({
     method: "PUT", bucket: bucket.name, key: to, signal, slow: true,
     headers: {
       ...classOf(found), ...config.createHeaders, ...config.keyHeaders, ...config.sourceKeyHeaders,
       "x-amz-copy-source": copySource(found.container, found.info.key),
-      ...condition,
+      ...sourceCondition(found.info.etag),
       ...headers,
     },
-  }, "CopyObjectResult"), signal);
+  }, "CopyObjectResult");
   const etag = unquote(text(xml, "ETag"));
   const lastModified = Date.parse(text(xml, "LastModified") ?? "");
   const version = answer["x-amz-version-id"];
@@ -101,7 +107,7 @@ async function copyWhole(bucket: Bucket, found: Source, to: string, headers: Rea
 }
 
 async function copyByParts(bucket: Bucket, found: Source, to: string, metadata: Metadata, replaced: Readonly<Record<string, string>>,
-  signal: AbortSignal | undefined): Promise<WriteReceipt> {
+  conditions: WriteConditions, signal: AbortSignal | undefined): Promise<WriteReceipt> {
   const { size, etag } = found.info;
   const { "x-amz-metadata-directive": _directive, ...headers } = replaced;
   const upload = await beginUpload(bucket, to, { metadata, contentType: replaced["content-type"], signal }, { ...headers, ...classOf(found) });
@@ -117,7 +123,7 @@ async function copyByParts(bucket: Bucket, found: Source, to: string, metadata: 
           { signal, sourceIfMatch: etag, fromContainer: found.container });
       }
     }));
-    return await upload.complete(parts, { ifMatch: etag, signal });
+    return await upload.complete(parts, { ifMatch: conditions.ifMatch, ifNoneMatch: conditions.ifNoneMatch, signal });
   } catch (error) {
     await upload.abort().catch(() => undefined);
     throw error;

@@ -12,7 +12,7 @@ import { encodeKey } from "./endpoint.js";
 import { notS3 } from "./errors.js";
 import { metadataHeaders } from "./metadata.js";
 import { children, escapeXml, text, unquote, type Xml } from "./parse.js";
-import { pinnedCopy } from "./sourceMatch.js";
+import { pinnedPart } from "./sourceMatch.js";
 
 /** Element and header names of the checksums that may go with a part. */
 const CHECKSUM_ELEMENTS: Readonly<Record<string, string>> = { crc32: "ChecksumCRC32", crc32c: "ChecksumCRC32C", crc64nvme: "ChecksumCRC64NVME" };
@@ -75,7 +75,7 @@ export class S3Upload implements Upload {
     }), "CopyPartResult");
     const pinned = options.sourceIfMatch;
     const { answer: { xml }, checked } = pinned === undefined ? { answer: await send({}), checked: true }
-      : await pinnedCopy(this.#bucket, { container, key: from, etag: pinned }, send, options.signal);
+      : await pinnedPart(this.#bucket, { container, key: from, etag: pinned }, send, options.signal);
     const etag = unquote(text(xml, "ETag"));
     if (etag === "") throw notS3(this.#subject, "a copied part without an entity tag");
     if (pinned !== undefined && !(checked && this.#bucket.findings.partSourceMatch)) {
