@@ -63,7 +63,7 @@ export const OPTIONS: { readonly [K in keyof MountConfig]-?: Row<K> } = {
     help: "How long a directory listing answers lookups" },
 
   memoryLimit: { name: "memory-limit", type: "bytes", default: undefined, group: READING, since: SINCE,
-    help: "One budget for cached blocks, fetches and parts; default: an eighth of the memory this machine or cgroup has, at most 256MiB" },
+    help: "One budget for cached blocks, fetches and parts; default: an eighth of the memory this machine or cgroup has, at most 96MiB" },
   maxWindow: { name: "max-window", type: "bytes", default: 64 * MiB, group: READING, since: SINCE,
     help: "How far one sequential reader is fetched ahead at most" },
   readConcurrency: { name: "read-concurrency", type: "number", default: 16, unit: "requests", group: READING, since: SINCE,

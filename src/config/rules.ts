@@ -24,7 +24,7 @@ export interface Facts {
 
 const MiB = 2 ** 20;
 const SMALLEST_BUDGET = 16 * MiB;
-const MEMORY_CAP = 256 * MiB;
+const MEMORY_CAP = 96 * MiB;
 
 function inside(path: string | undefined, directory: string): boolean {
   return path !== undefined && (path === directory || path.startsWith(directory.endsWith("/") ? directory : `${directory}/`));

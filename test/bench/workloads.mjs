@@ -45,7 +45,7 @@ async function fio(file, depth, runtime, size) {
 export function sizes(short) {
   return short
     ? { large: 128 * MiB, random: 32 * MiB, changed: 64 * MiB, small: 200, listed: 1000, runtime: 2 }
-    : { large: 1024 * MiB, random: 128 * MiB, changed: 256 * MiB, small: 2000, listed: 10_000, runtime: 8 };
+    : { large: 1024 * MiB, random: 48 * MiB, changed: 256 * MiB, small: 2000, listed: 10_000, runtime: 8 };
 }
 
 /** What the buckets hold before any row runs. `smallfiles/` is made by hand of a plain client: objects without metadata. */

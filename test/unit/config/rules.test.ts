@@ -40,16 +40,17 @@ describe("reject", () => {
 });
 
 describe("derive", () => {
-  it("takes an eighth of the memory, at most 256 MiB and at least 16", () => {
-    expect(derive(config(), facts).memoryLimit).toBe(256 * MiB);
-    expect(derive(config(), { ...facts, memory: 1024 * MiB }).memoryLimit).toBe(128 * MiB);
+  it("takes an eighth of the memory, at most 96 MiB and at least 16", () => {
+    expect(derive(config(), facts).memoryLimit).toBe(96 * MiB);
+    expect(derive(config(), { ...facts, memory: 512 * MiB }).memoryLimit).toBe(64 * MiB);
     expect(derive(config(), { ...facts, memory: 32 * MiB }).memoryLimit).toBe(16 * MiB);
     expect(derive(config({ memoryLimit: 512 * MiB }), facts).memoryLimit).toBe(512 * MiB);
   });
 
   it("keeps a window within half of the budget", () => {
     expect(derive(config({ memoryLimit: 32 * MiB }), facts).maxWindow).toBe(16 * MiB);
-    expect(derive(config(), facts).maxWindow).toBe(64 * MiB);
+    expect(derive(config(), facts).maxWindow).toBe(48 * MiB);
+    expect(derive(config({ memoryLimit: 512 * MiB }), facts).maxWindow).toBe(64 * MiB);
   });
 
   it("finds the state of root and of users", () => {
