@@ -14,7 +14,7 @@ const MiB = 1 << 20;
 export async function sh(script, limit = 300_000) {
   // In a process group of its own, so that what it started ends with it.
   const child = execFile("setsid", ["bash", "-c", `set -euo pipefail\n${script}`], { maxBuffer: 1 << 28 });
-  const timer = setTimeout(() => { try { process.kill(-child.pid, "SIGKILL"); } catch { /* it has ended */ } }, limit);
+  const timer = setTimeout(() => { try { process.kill(-Number(child.pid), "SIGKILL"); } catch { /* it has ended */ } }, limit);
   const out = [];
   const errors = [];
   child.stdout.on("data", (chunk) => out.push(chunk));
