@@ -99,7 +99,19 @@ try {
       results.push(line);
       process.stdout.write(`${text(line)}\n`);
     }
+    // After every row, so that a run that is broken off leaves what it has measured.
+    await report(subjects);
   }
+  process.stdout.write(`\n${await report(subjects)}\n`);
+} finally {
+  for (const { child } of proxies.values()) child.kill();
+  versitygw("stop");
+  rmSync(scratch, { recursive: true, force: true });
+  rmSync(environment.OBJMOUNT_SERVERS_DATA, { recursive: true, force: true });
+}
+
+/** Writes the table of what was measured so far. @returns it. */
+async function report(subjects) {
   const versions = [];
   for (const subject of subjects) versions.push(`${subject.name} ${await subject.version().catch(() => "?")}`);
   const facts = {
@@ -108,18 +120,13 @@ try {
     server: `versitygw ${execFileSync("bash", [join(ROOT, "test/servers/versitygw.sh"), "version"], { env: environment, encoding: "utf8" }).trim()} over a memory disk`,
   };
   const page = markdown(facts, results);
-  process.stdout.write(`\n${page}\n`);
   if (options["no-results"] !== true && options.short !== true) {
-    const target = join(ROOT, "test/bench/RESULTS.md");
-    if (options.rows === undefined && options.subjects === undefined) writeFileSync(target, page);
-    else writeFileSync(join(tmpdir(), "objmount-bench-partial.md"), page);
+    const whole = options.rows === undefined && options.subjects === undefined;
+    writeFileSync(whole ? join(ROOT, "test/bench/RESULTS.md") : join(tmpdir(), "objmount-bench-partial.md"), page);
   }
-} finally {
-  for (const { child } of proxies.values()) child.kill();
-  versitygw("stop");
-  rmSync(scratch, { recursive: true, force: true });
-  rmSync(environment.OBJMOUNT_SERVERS_DATA, { recursive: true, force: true });
+  return page;
 }
+
 const measured = results.flatMap(({ cells }) => cells).filter(({ ours }) => ours).length;
 process.stdout.write(`bench: ${measured - failures} passed, ${failures} failed\n`);
 process.exit(failures === 0 ? 0 : 1);

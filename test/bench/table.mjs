@@ -9,7 +9,9 @@ export function ratios(line) {
   const ours = line.cells.find(({ subject }) => subject === "objmount")?.value;
   const other = line.cells.find(({ subject }) => subject.includes("fuse-native"))?.value;
   const peers = line.cells.filter((cell) => !cell.ours && cell.value !== undefined);
-  const best = peers.sort((a, b) => (line.lower ? a.value - b.value : b.value - a.value))[0];
+  // Of a peer that was stopped before we were through nothing can be said.
+  const told = peers.filter((cell) => !cell.over || (line.lower && cell.value >= ours));
+  const best = told.sort((a, b) => (line.lower ? a.value - b.value : b.value - a.value))[0];
   return {
     best: best === undefined || ours === undefined ? undefined : { name: best.subject, value: ratio(line, ours, best.value) },
     frontEnds: other === undefined || ours === undefined ? undefined : ratio(line, ours, other),

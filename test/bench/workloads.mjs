@@ -27,7 +27,7 @@ export async function sh(script, limit = 300_000) {
 }
 
 /** A subject that needs longer than this is stopped; the row then says "over". */
-export const LIMIT = 60_000;
+export const LIMIT = 25_000;
 export class TooSlow extends Error {}
 
 async function seconds(work) {
@@ -45,7 +45,7 @@ async function fio(file, depth, runtime, size) {
 export function sizes(short) {
   return short
     ? { large: 128 * MiB, random: 32 * MiB, changed: 64 * MiB, small: 200, listed: 1000, runtime: 2 }
-    : { large: 1024 * MiB, random: 48 * MiB, changed: 256 * MiB, small: 2000, listed: 10_000, runtime: 8 };
+    : { large: 1024 * MiB, random: 48 * MiB, changed: 256 * MiB, small: 2000, listed: 10_000, runtime: 5 };
 }
 
 /** What the buckets hold before any row runs. `smallfiles/` is made by hand of a plain client: objects without metadata. */
