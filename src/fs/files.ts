@@ -114,8 +114,17 @@ export class OpenFiles {
   read(context: Context, fh: Fh, offset: number, length: number): Promise<readonly Buffer[]> {
     return this.use(fh, async (handle) => {
       if (!handle.readable) throw new FsError("EBADF", "not open for reading");
-      return this.#read(handle, offset, length, context.signal);
+      return this.#cached(handle, offset, length) ?? this.#read(handle, offset, length, context.signal);
     });
+  }
+
+  /** What needs no waiting needs no signal either, which costs as much as the rest of such a read. */
+  #cached(handle: FileHandle, offset: number, length: number): readonly Buffer[] | undefined {
+    const { inode, reader } = handle;
+    const { info, parent } = inode;
+    if (reader === undefined || info === undefined || parent === undefined || inode.draft !== undefined || inode.staging !== undefined) return undefined;
+    if (reader.version.etag !== info.etag || handle.foreign !== inode.foreign || reader.version.key !== this.#core.keyOf(inode)) return undefined;
+    return reader.cached(offset, length);
   }
 
   async #read(handle: FileHandle, offset: number, length: number, signal: AbortSignal): Promise<readonly Buffer[]> {

@@ -66,10 +66,26 @@ export class CachedHandle implements ReadHandle {
     }
     if (hit) counts.hits += 1;
     else counts.misses += 1;
+    return this.#slices(pieces, offset, end, cursor);
+  }
+
+  cached(offset: number, length: number): readonly Buffer[] | undefined {
+    const end = Math.min(this.version.size, offset + length);
+    if (this.#closed || offset >= end) return undefined;
+    const { cache, counts } = this.#parts;
+    const { pieces, gaps } = cache.survey(this.#blocks, offset, end);
+    if (gaps.length > 0 || !allThere(pieces, end)) return undefined;
+    const cursor = this.#pattern.note(offset, end);
+    if (cursor !== undefined) this.#prefetcher.fill(cursor);
+    counts.hits += 1;
+    return this.#slices(pieces, offset, end, cursor);
+  }
+
+  #slices(pieces: readonly Piece[], offset: number, end: number, cursor: Cursor | undefined): readonly Buffer[] {
     const slices: Buffer[] = [];
     for (const piece of pieces) {
       piece.slices(offset, end, slices);
-      cache.touch(piece, cursor !== undefined && piece.end <= end);
+      this.#parts.cache.touch(piece, cursor !== undefined && piece.end <= end);
     }
     return slices;
   }

@@ -17,6 +17,8 @@ export interface ReadHandle {
    * modified afterwards. Rejects with StoreError: `precondition` when the object is another version by now.
    */
   read(offset: number, length: number, signal?: AbortSignal): Promise<readonly Buffer[]>;
+  /** The same without waiting, where all of it is cached; otherwise undefined, and nothing has happened. */
+  cached(offset: number, length: number): readonly Buffer[] | undefined;
   /** Cancels this reader's prefetch. Reads after it reject with `aborted`. Idempotent. */
   close(): void;
 }

@@ -68,6 +68,20 @@ describe("a look at an object that is about to be read", () => {
   });
 });
 
+test("what is cached is answered at once, and nothing else is", async () => {
+  const it = await rig({ size: 200 * KiB });
+  const handle = it.open();
+  expect(handle.cached(0, 1000)).toBeUndefined();
+  expect(it.store.ranges).toEqual([]);
+  await it.check(handle, 0, 1000);
+  await quiet(it);
+  expect(Buffer.concat(handle.cached(5000, 100_000) ?? []).equals(it.bytes.subarray(5000, 105_000))).toBe(true);
+  expect(it.reads.stats()).toMatchObject({ hits: 1, misses: 1 });
+  handle.close();
+  expect(handle.cached(0, 1000)).toBeUndefined();
+  await it.end();
+});
+
 describe("a reader at random", () => {
   // Pages all over the object, never its first one, never two that touch.
   const places = (size: number, count: number): number[] => Array.from({ length: count }, (_, i) => (((i + 1) * 3571) % (size / 8192)) * 8192 + 4096);
