@@ -25,6 +25,7 @@ export const KNOWN: Readonly<Record<string, Known>> = {
       "listings are in UTF-8 byte order": FILES,
       "after starts strictly behind a key": FILES,
       "a listing follows every put and delete": FILES,
+      "what is acknowledged is seen by everybody at once": "a put beside the delete of the folder's last object may be refused: the emptied folder is removed under it",
     },
   },
   rgw: {
